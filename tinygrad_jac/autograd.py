@@ -1,0 +1,189 @@
+"""`backward` and `grad`: cotangents of Tensors, pulled back through the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .errors import GradientError, ShapeError
+from .graph import Leaf, Node, Variable, mark_changed, walk_back, wrap
+
+
+def backward(
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
+    """Add the gradient of ``tensors`` to the ``.grad`` of the leaves that they were computed from.
+
+    Parameters
+    ----------
+    tensors : Tensor or sequence of Tensor
+    grad_tensors : Tensor, array or a sequence of them, optional
+        The cotangent of each tensor, of its shape; 1 for a scalar if left out.
+    retain_graph : bool, optional
+        Keep what the graph saved, for another `backward`; as ``create_graph`` by default.
+    create_graph : bool
+        Record the computation of the gradient itself, for higher derivatives.
+    inputs : Tensor or sequence of Tensor, optional
+        Only these receive a gradient.
+
+    Raises
+    ------
+    GradientError
+        Nothing requires a gradient, a tensor is not a scalar and has no cotangent, or the graph was released or changed
+        in place.
+    ShapeError
+        A cotangent does not have its tensor's shape.
+    """
+    roots = _roots(_listed(tensors), _listed(grad_tensors))
+    wanted = None
+    if inputs is not None:
+        wanted = [_node_of(t, "inputs") for t in _listed(inputs)]
+    keep = create_graph if retain_graph is None else retain_graph
+    found = walk_back(_seeds(roots, create_graph), wanted, retain_graph=keep, create_graph=create_graph)
+    for node, cotangent in found.items():
+        if isinstance(node, Leaf):
+            owner = node.owner()
+        else:
+            owner = next((t for t in _listed(inputs) if t.node is node), None)
+        if owner is not None:
+            accumulate(owner, cotangent)
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Any, ...]:
+    """The gradients of ``outputs`` with respect to ``inputs``, returned and not accumulated.
+
+    Parameters
+    ----------
+    outputs, inputs : Tensor or sequence of Tensor
+    grad_outputs : Tensor, array or a sequence of them, optional
+        The cotangent of each output; 1 for a scalar if left out.
+    retain_graph, create_graph : bool
+        As in `backward`.
+    allow_unused : bool, optional
+        Give None for an input that the outputs do not depend on, instead of an error.
+    is_grads_batched : bool
+        ``grad_outputs`` carry one leading axis, and so do the gradients: one walk for all of them.
+    materialize_grads : bool
+        Zeros in the place of None.
+
+    Returns
+    -------
+    tuple of Tensor
+        One for each input, of its shape and dtype.
+
+    Raises
+    ------
+    GradientError
+        As `backward`, and for an input that the outputs do not depend on.
+
+    Examples
+    --------
+    >>> import tinygrad_jac as tj
+    >>> x = tj.tensor([1.0, 2.0], requires_grad=True)
+    >>> (g,) = tj.autograd.grad((x**3).sum(), x, create_graph=True)
+    >>> g
+    tensor([ 3., 12.], grad_fn=<mul>)
+    >>> tj.autograd.grad(g.sum(), x)
+    (tensor([ 6., 12.]),)
+    """
+    sources = _listed(inputs)
+    nodes = [_node_of(t, "inputs") for t in sources]
+    roots = _roots(_listed(outputs), _listed(grad_outputs), batched=is_grads_batched)
+    keep = create_graph if retain_graph is None else retain_graph
+    found = walk_back(_seeds(roots, create_graph), nodes, retain_graph=keep, create_graph=create_graph)
+    unused = [k for k, node in enumerate(nodes) if node not in found]
+    if unused and not (allow_unused or materialize_grads):
+        raise GradientError(
+            f"the outputs do not depend on inputs {unused} (shapes {[sources[k].shape for k in unused]}); "
+            "pass allow_unused=True to get None for them, or materialize_grads=True for zeros"
+        )
+    result = []
+    for t, node in zip(sources, nodes, strict=True):
+        c = found.get(node)
+        if c is None:
+            result.append(wrap(np.zeros_like(t.array)) if materialize_grads else None)
+        else:
+            result.append(c if isinstance(c, Variable) else wrap(np.asarray(c)))
+    return tuple(result)
+
+
+def accumulate(tensor: Variable, cotangent: Any) -> None:
+    """Add a cotangent, which nothing else holds, to ``tensor.grad``."""
+    if isinstance(cotangent, Variable):
+        tensor.grad = cotangent if tensor.grad is None else tensor.grad + cotangent
+    elif tensor.grad is None:
+        tensor.grad = wrap(np.asarray(cotangent))
+    elif tensor.grad.node is not None:
+        tensor.grad = wrap(tensor.grad.array + cotangent)
+    else:
+        tensor.grad.array += cotangent
+        mark_changed(tensor.grad.array)
+
+
+def _seeds(roots: list[tuple[Node, Any]], create_graph: bool) -> list[tuple[Node, Any]]:
+    """Cotangents as the walk wants them: arrays that a leaf may keep, or Tensors."""
+    if create_graph:
+        return [(node, g if isinstance(g, Variable) else wrap(g)) for node, g in roots]
+    return [(node, np.array(g.array if isinstance(g, Variable) else g)) for node, g in roots]
+
+
+def _roots(tensors: list[Any], cotangents: list[Any], batched: bool = False) -> list[tuple[Node, Any]]:
+    if cotangents and len(cotangents) != len(tensors):
+        raise ShapeError(f"{len(tensors)} tensors need as many cotangents, not {len(cotangents)}")
+    roots = []
+    for t, g in zip(tensors, cotangents or [None] * len(tensors), strict=True):
+        node = _node_of(t, "the tensor to differentiate")
+        if g is None:
+            if t.array.size != 1:
+                raise GradientError(
+                    f"backward() of a tensor of shape {t.array.shape} needs its cotangent: pass gradient= of that "
+                    "shape, or reduce the tensor to a scalar (.sum(), .mean())"
+                )
+            g = np.ones_like(t.array)
+        elif not isinstance(g, Variable):
+            g = np.asarray(g, dtype=t.array.dtype)
+        elif g.array.dtype != t.array.dtype:
+            g = g.astype(t.array.dtype)  # type: ignore[attr-defined]
+        if (g.shape[1:] if batched else g.shape) != t.array.shape:  # type: ignore[union-attr]
+            raise ShapeError(
+                f"the cotangent has shape {g.shape}, the tensor {t.array.shape}; they must agree"  # type: ignore[union-attr]
+                + (" after the leading axis" if batched else "")
+            )
+        roots.append((node, g))
+    return roots
+
+
+def _node_of(tensor: Any, what: str) -> Node:
+    if not isinstance(tensor, Variable):
+        raise TypeError(f"{what} must be Tensors, not {type(tensor).__name__}")
+    if tensor.node is None:
+        hint = (
+            "integers have no gradient: make it a floating-point tensor"
+            if tensor.array.dtype.kind not in "fc"
+            else "create the tensors it is computed from with requires_grad=True, outside of no_grad()"
+        )
+        raise GradientError(
+            f"{what}, of shape {tensor.array.shape} and dtype {tensor.array.dtype}, does not require a gradient: {hint}"
+        )
+    return tensor.node
+
+
+def _listed(given: Any) -> list[Any]:
+    if given is None:
+        return []
+    return list(given) if isinstance(given, Sequence) and not isinstance(given, Variable) else [given]

@@ -1,0 +1,94 @@
+"""Data types: their PyTorch names, the default, and how mixed arguments are brought to one type.
+
+NumPy and PyTorch promote differently in three places, and there PyTorch's convention is followed, because training
+scripts depend on it: an integer array never widens a float array (int64 with float32 is float32), a 0-d array does not
+widen an array with axes of the same kind, and where integers have to become floats they become the *default* dtype.
+"""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+import numpy as np
+
+float16 = half = np.dtype(np.float16)
+float32 = float = np.dtype(np.float32)
+float64 = double = np.dtype(np.float64)
+int8 = np.dtype(np.int8)
+int16 = short = np.dtype(np.int16)
+int32 = int = np.dtype(np.int32)
+int64 = long = np.dtype(np.int64)
+uint8 = np.dtype(np.uint8)
+bool = np.dtype(np.bool_)
+complex64 = np.dtype(np.complex64)
+complex128 = np.dtype(np.complex128)
+
+_default = float32
+
+
+def get_default_dtype() -> np.dtype[Any]:
+    """The dtype given to tensors made from Python floats (float32 unless set).
+
+    Examples
+    --------
+    >>> import tinygrad_jac as tj
+    >>> tj.get_default_dtype()
+    dtype('float32')
+    """
+    return _default
+
+
+def set_default_dtype(dtype: Any) -> None:
+    """Set the dtype given to tensors made from Python floats.
+
+    Parameters
+    ----------
+    dtype
+        ``float16``, ``float32`` or ``float64``, in any spelling that NumPy reads.
+
+    Raises
+    ------
+    TypeError
+        The dtype is not a real floating-point type.
+
+    Examples
+    --------
+    >>> import tinygrad_jac as tj
+    >>> tj.set_default_dtype("float64")
+    >>> tj.tensor([1.0]).dtype
+    dtype('float64')
+    >>> tj.set_default_dtype(tj.float32)
+    """
+    global _default
+    found = np.dtype(dtype)
+    if found.kind != "f":
+        raise TypeError(f"the default dtype must be a floating-point type such as float32 or float64, not {found}")
+    _default = found
+
+
+def promote(values: list[Any]) -> list[Any]:
+    """Bring the arguments of an elementwise op to one dtype by PyTorch's rules; see the module's text.
+
+    ``values`` are ndarrays and Python scalars; Python scalars stay as they are (weak), bools too, since NumPy
+    promotes both as PyTorch does.
+    """
+    arrays = [v for v in values if isinstance(v, np.ndarray)]
+    inexact = [a for a in arrays if a.dtype.kind in "fc"]
+    if inexact:
+        deciding = [a for a in inexact if a.ndim] or inexact
+        target = np.result_type(*(a.dtype for a in deciding))
+        if target.kind == "f" and any(a.dtype.kind == "c" for a in inexact):
+            target = np.result_type(target, np.complex64)
+    elif any(isinstance(v, builtins.float) for v in values):
+        target = _default
+        return [v.astype(target) if isinstance(v, np.ndarray) else v for v in values]
+    else:
+        deciding = [a for a in arrays if a.ndim and a.dtype.kind != "b"]
+        if not deciding:
+            return values
+        target = np.result_type(*(a.dtype for a in deciding))
+    return [
+        v.astype(target) if isinstance(v, np.ndarray) and v.dtype.kind != "b" and v.dtype != target else v
+        for v in values
+    ]

@@ -1,0 +1,550 @@
+"""The computational graph: nodes, gradient modes, in-place changes, and the walk back.
+
+The graph is made of `Node`s that point to the nodes of their inputs. A node knows which primitive made it and holds
+what that primitive declared to save; it never holds a `Tensor`, so dropping the last Tensor of a graph drops the graph.
+Every node carries the tick of one clock at which it was recorded: parents are older than children, hence the walk back
+is a loop over nodes sorted by age, with no recursion in it.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+
+import numpy as np
+
+from .errors import GradientError, ShapeError, UnsavedError
+
+if TYPE_CHECKING:
+    from .primitive import Primitive
+
+Array = Any  # an ndarray, a Tensor, or whatever else speaks NumPy's protocols (NEP 13 and 18)
+F = TypeVar("F", bound=Callable[..., Any])
+
+tick = itertools.count(1).__next__  # the clock: one tick for each node and each in-place change
+
+# ------------------------------------------------------------------------------------------------ gradient modes
+
+
+class _Mode(threading.local):
+    recording = True
+
+
+mode = _Mode()  # one per thread; read in the call path of every op
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations on tensors that require gradients are recorded (in this thread)."""
+    return mode.recording
+
+
+class _GradMode:
+    """What the mode switches share: `with`, nesting, decoration, and the former mode back through any exception."""
+
+    enabled: bool
+    before: list[bool]
+    at_start: bool
+
+    def __new__(cls, function: Any = None) -> Any:
+        made = object.__new__(cls)
+        made.before = []
+        return made if function is None else made(function)  # the latter where written as `@no_grad`, no brackets
+
+    def __enter__(self) -> None:
+        self.before.append(mode.recording)
+        mode.recording = self.enabled
+
+    def __exit__(self, *exc: object) -> None:
+        mode.recording = self.before.pop()
+
+    def __call__(self, function: F) -> F:
+        enabled = self.enabled
+
+        def call(step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            before = mode.recording
+            mode.recording = enabled
+            try:
+                return step(*args, **kwargs)
+            finally:
+                mode.recording = before
+
+        @functools.wraps(function)
+        def generator(*args: Any, **kwargs: Any) -> Any:
+            # The mode holds while the body runs, not while its consumer does: it is set for each step.
+            steps = function(*args, **kwargs)
+            end = object()
+            while (value := call(next, steps, end)) is not end:
+                yield value
+
+        @functools.wraps(function)
+        def plain(*args: Any, **kwargs: Any) -> Any:
+            return call(function, *args, **kwargs)
+
+        is_generator = getattr(getattr(function, "__code__", None), "co_flags", 0) & _CO_GENERATOR
+        return cast("F", generator if is_generator else plain)
+
+
+_CO_GENERATOR = 0x20  # inspect.CO_GENERATOR, without the cost of importing inspect
+
+
+class no_grad(_GradMode):
+    """Do not record: inside, results do not require gradients. Context manager and decorator.
+
+    Examples
+    --------
+    >>> import tinygrad_jac as tj
+    >>> w = tj.tensor([1.0], requires_grad=True)
+    >>> with tj.no_grad():
+    ...     w -= 0.5
+    >>> w
+    tensor([0.5000], requires_grad=True)
+    """
+
+    enabled = False
+
+
+class enable_grad(_GradMode):
+    """Record, also inside `no_grad`. Context manager and decorator."""
+
+    enabled = True
+
+
+class inference_mode(_GradMode):
+    """As `no_grad`; ``inference_mode(False)`` records. Context manager and decorator."""
+
+    def __new__(cls, mode: Any = True) -> Any:
+        made = super().__new__(cls)
+        made.enabled = callable(mode) is False and not mode
+        return made(mode) if callable(mode) else made
+
+
+class set_grad_enabled(_GradMode):
+    """Switch recording on or off: at once when called, and for a while as a context manager or decorator.
+
+    Parameters
+    ----------
+    enabled : bool
+
+    Examples
+    --------
+    >>> import tinygrad_jac as tj
+    >>> x = tj.tensor([1.0], requires_grad=True)
+    >>> with tj.set_grad_enabled(False):
+    ...     (x * 2).requires_grad
+    False
+    """
+
+    def __new__(cls, enabled: bool) -> Any:
+        made = super().__new__(cls)
+        made.enabled = bool(enabled)
+        made.at_start = mode.recording
+        mode.recording = made.enabled
+        return made
+
+    def __enter__(self) -> None:
+        mode.recording = self.at_start  # so that leaving restores what was before the call, not what the call set
+        super().__enter__()
+
+    def __call__(self, function: F) -> F:
+        mode.recording = self.at_start
+        return super().__call__(function)
+
+
+# ------------------------------------------------------------------------------------------------ nodes
+
+
+class Spec:
+    """Shape and dtype of an array whose values are not kept.
+
+    Rules receive it in place of each argument that their primitive does not save: shapes can be read, values cannot.
+    """
+
+    __slots__ = ("dtype", "shape")
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.shape = shape
+        self.dtype = dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    def _unsaved(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise UnsavedError(f"the values of an array of shape {self.shape} were read, but only its shape was kept")
+
+    __array__ = __array_ufunc__ = __array_function__ = __getitem__ = __iter__ = _unsaved
+    __neg__ = __abs__ = __lt__ = __le__ = __gt__ = __ge__ = __float__ = _unsaved
+    __add__ = __sub__ = __mul__ = __truediv__ = __matmul__ = __pow__ = _unsaved
+    __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rmatmul__ = __rpow__ = _unsaved
+
+
+class Node(Spec):
+    """One recorded application of a primitive; the `Spec` of its output.
+
+    Attributes
+    ----------
+    primitive : Primitive
+        What made the output.
+    parents : tuple of (Node or None)
+        For each positional argument the node it came from; None where no gradient is asked for.
+    args : tuple or None
+        For each positional argument its array where the primitive saves it, else its `Spec`. None once released.
+    kwargs : dict
+        The primitive's keyword parameters.
+    out : ndarray or None
+        The output where the primitive saves it.
+    residual : object
+        What the forward computed for the rules besides the output, where the primitive declares one.
+    order : int
+        The clock's tick when it was recorded.
+    extras : dict or None
+        What tools attach to it: hooks, retained gradients, the place in the user's code.
+    """
+
+    __slots__ = ("__weakref__", "args", "extras", "kwargs", "order", "out", "parents", "primitive", "residual")
+
+    primitive: Primitive | None
+    parents: tuple[Node | None, ...]
+    args: tuple[Any, ...] | None
+    kwargs: dict[str, Any]
+    out: Any
+    residual: Any
+    order: int
+    extras: dict[str, Any] | None
+
+    @property
+    def name(self) -> str:
+        return "leaf" if self.primitive is None else self.primitive.name
+
+    def release(self) -> None:
+        """Drop the saved arrays; shapes, parents and parameters stay, so that the graph can still be looked at."""
+        if self.args and self.primitive is not None and self.primitive.saves:
+            self.args = self.out = self.residual = None
+
+    def __repr__(self) -> str:
+        return f"<{self.name} {self.dtype}{list(self.shape)}>"
+
+
+class Leaf(Node):
+    """The node of a Tensor that requires a gradient and was not computed: where the walk back ends.
+
+    ``owner`` is a weak reference to the Tensor that receives the gradient in ``.grad``: the Tensor owns its node, so
+    that neither keeps the other alive for longer than needed.
+    """
+
+    __slots__ = ("owner",)
+
+    owner: weakref.ref[Variable]
+
+    def __init__(self, variable: Variable) -> None:
+        self.shape = variable.array.shape
+        self.dtype = variable.array.dtype
+        self.primitive = None
+        self.parents = self.args = ()
+        self.kwargs = {}
+        self.out = self.residual = self.extras = None
+        self.order = tick()
+        self.owner = weakref.ref(variable)
+
+
+class Variable:
+    """An array and its place in the graph: what `Tensor` adds operators and methods to.
+
+    ``array`` is the ndarray, ``node`` None for a constant, a `Leaf` or the `Node` that computed it, ``grad`` the
+    accumulated gradient (a Tensor of the same shape and dtype, or None).
+    """
+
+    __slots__ = ("__weakref__", "array", "grad", "node")
+
+    array: np.ndarray[Any, Any]
+    node: Node | None
+    grad: Any
+
+
+Tensor: type[Variable] = Variable  # what ops return; tensor.py sets it to its Tensor, the one injection upwards
+
+
+def wrap(array: Any, node: Node | None = None) -> Any:
+    """A Tensor of an ndarray (not copied) and a node."""
+    made = Tensor.__new__(Tensor)
+    made.array = array
+    made.node = node
+    made.grad = None
+    return made
+
+
+# ------------------------------------------------------------------------------------------------ in-place changes
+
+
+class _Changes:
+    """When an array was changed in place: how often, and the ticks of the last changes."""
+
+    __slots__ = ("count", "ref", "ticks")
+
+    def __init__(self, array: np.ndarray[Any, Any]) -> None:
+        key = id(array)
+        self.count = 0
+        self.ticks: deque[int] = deque(maxlen=64)
+        self.ref = weakref.ref(array, lambda _: (changes.pop(key, None), rewritten.pop(key, None)))
+
+
+# Both are keyed by the id of the array that owns the memory, so that views share a version with what they view, and
+# hold entries for arrays that were changed in place only: an op that saves an array pays nothing for its version.
+changes: dict[int, _Changes] = {}
+rewritten: dict[int, int] = {}  # arrays changed by a *recorded* in-place op, and the order of its node
+latest_change = 0
+
+
+def owner_of(array: Any) -> Any:
+    """The array that owns the memory that ``array`` views."""
+    owner = array
+    while (base := getattr(array, "base", None)) is not None:
+        array = base
+        if isinstance(array, np.ndarray):
+            owner = array
+    return owner
+
+
+def version_of(array: np.ndarray[Any, Any]) -> int:
+    """How many in-place changes through Tensors the memory of ``array`` has seen."""
+    found = changes.get(id(owner_of(array)))
+    return found.count if found else 0
+
+
+def mark_changed(array: np.ndarray[Any, Any], by: Node | None = None) -> None:
+    """Note an in-place change of ``array``'s memory: by a recorded op (its node given), or outside of the graph."""
+    global latest_change
+    owner = owner_of(array)
+    found = changes.get(id(owner))
+    if found is None:
+        found = changes[id(owner)] = _Changes(owner)
+    latest_change = tick() if by is None else by.order
+    found.count += 1
+    found.ticks.append(latest_change)
+    if by is not None:
+        rewritten[id(owner)] = by.order
+
+
+def check_current(variables: Iterable[Any]) -> None:
+    """Refuse tensors whose memory was rewritten by an in-place op on *another* tensor after they were computed."""
+    for v in variables:
+        if isinstance(v, Variable) and v.node is not None:
+            order = rewritten.get(id(owner_of(v.array)), 0)
+            if v.node.order < order:
+                raise GradientError(
+                    f"a tensor of shape {v.array.shape} made by '{v.node.name}' shares its memory with a tensor that "
+                    "was changed in place since, so its values and its place in the graph no longer agree; take the "
+                    "view again after the change, or write the change out of place (x = x + y)"
+                )
+
+
+def _check_saved(node: Node) -> None:
+    """Raise where an array that ``node`` saved was changed in place since."""
+    for array in (node.out, *(node.args or ())):
+        if not isinstance(array, np.ndarray):
+            continue
+        found = changes.get(id(owner_of(array)))
+        since = sum(t > node.order for t in found.ticks) if found else 0
+        if found and since:
+            raise GradientError(
+                f"an array of shape {array.shape} that '{node.name}' saved for its gradient was changed in place: it "
+                f"is at version {found.count}, expected version {found.count - since}; change a copy (x = x + y), or "
+                "change it after backward()"
+            )
+
+
+# ------------------------------------------------------------------------------------------------ the walk back
+
+
+def nodes_between(roots: Iterable[Node], wanted: Iterable[Node] | None = None) -> list[Node]:
+    """The nodes that lead from ``roots`` to ``wanted`` (to any leaf if None), newest first.
+
+    Iterative and linear in the number of nodes and edges, whatever the number of paths.
+    """
+    stack = list(roots)
+    seen = set(stack)
+    while stack:
+        for parent in stack.pop().parents:
+            if parent is not None and parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
+    nodes = sorted(seen, key=lambda node: node.order)
+    if wanted is not None:
+        leading = set(wanted)
+        for node in nodes:
+            if node not in leading and not leading.isdisjoint(node.parents):
+                leading.add(node)
+        nodes = [node for node in nodes if node in leading]
+    nodes.reverse()
+    return nodes
+
+
+def walk_back(
+    roots: Sequence[tuple[Node, Array]],
+    wanted: Iterable[Node] | None = None,
+    *,
+    retain_graph: bool = False,
+    create_graph: bool = False,
+) -> dict[Node, Array]:
+    """Pull cotangents back through the graph: reverse mode.
+
+    Parameters
+    ----------
+    roots : sequence of (Node, cotangent)
+        Cotangents of shape ``(*lead, *node.shape)`` with one ``lead`` for all. ``lead == ()`` is ordinary training;
+        an identity matrix reshaped to ``(m, *node.shape)`` gives all m rows of the Jacobian in this one walk.
+    wanted : iterable of Node, optional
+        Where cotangents are asked for; all leaves by default.
+    retain_graph : bool
+        Keep the saved arrays for another walk.
+    create_graph : bool
+        Cotangents are Tensors and the rules run on them, so that what they compute is recorded.
+
+    Returns
+    -------
+    dict
+        The cotangent of each node asked for and reached. Leaves own theirs: it shares memory with nothing.
+
+    Raises
+    ------
+    GradientError
+        Saved arrays were released or changed in place, or a rule returned what does not fit its argument.
+    """
+    pending: dict[Node, Array] = {}
+    for node, cotangent in roots:
+        pending[node] = pending[node] + cotangent if node in pending else cotangent
+    lead_ndim = np.ndim(roots[0][1]) - len(roots[0][0].shape) if roots else 0
+    lead = np.shape(roots[0][1])[:lead_ndim] if roots else ()
+
+    asked = None if wanted is None else set(wanted)
+    nodes = nodes_between(pending, asked)
+    _check_usable(nodes, asked)
+    leading = None if asked is None else set(nodes)
+    owned: set[Node] = set()  # nodes whose pending cotangent was allocated here, so that it may be added to in place
+    found: dict[Node, Array] = {}
+
+    for node in nodes:
+        g = pending.pop(node, None)
+        if g is None:
+            continue
+        primitive = node.primitive
+        if node.extras is not None and "hooks" in node.extras:
+            g = _run_hooks(node, g, create_graph)
+        if primitive is None if asked is None else node in asked:
+            found[node] = g
+        if primitive is None:
+            continue
+        for index, parent in enumerate(node.parents):
+            if parent is None or (leading is not None and parent not in leading):
+                continue
+            if create_graph:
+                c = primitive.pull_back_recorded(node, index, g)
+            else:
+                c = primitive.pull_back(node, index, g)
+            if c is None:
+                continue
+            try:
+                if (c.shape if lead_ndim == 0 else c.shape[lead_ndim:]) != parent.shape:
+                    c = unbroadcast(c, parent.shape, lead_ndim)
+                if c.dtype is not parent.dtype and c.dtype != parent.dtype:
+                    c = c.astype(parent.dtype)
+            except (AttributeError, ShapeError) as error:
+                raise GradientError(
+                    f"the VJP rule of '{primitive.name}' for {primitive.argument(index)!r} returned "
+                    f"{_describe(c)}, expected an array of shape {lead + parent.shape}"
+                ) from error
+            if parent in pending:
+                before = pending[parent]
+                if parent in owned and not create_graph:
+                    before += c
+                else:
+                    pending[parent] = before + c
+                    if type(pending[parent]) is np.ndarray:
+                        owned.add(parent)
+            else:
+                if not create_graph and (parent.primitive is None or (asked is not None and parent in asked)):
+                    # A rule may return its cotangent, or a view of one: what is handed out is a copy then.
+                    if c is g or type(c) is not np.ndarray or c.base is not None:
+                        c = np.array(c)
+                    owned.add(parent)
+                pending[parent] = c
+        if not retain_graph:
+            node.release()
+    return found
+
+
+def _check_usable(nodes: Iterable[Node], asked: set[Node] | None) -> None:
+    """Before any rule runs: every node that will be visited has its saved arrays, unchanged."""
+    for node in nodes:
+        if node.args is None:
+            raise GradientError(
+                f"the arrays that '{node.name}' saved were released by an earlier backward(); "
+                "give that one retain_graph=True to walk the same graph again"
+            )
+        if node.order < latest_change:
+            _check_saved(node)
+
+
+def _run_hooks(node: Node, g: Array, create_graph: bool) -> Array:
+    """Hand a cotangent to the node's hooks, each of which may replace it."""
+    assert node.extras is not None
+    for hook in list(node.extras["hooks"].values()):
+        given = g if create_graph else wrap(np.asarray(g))
+        answer = hook(given)
+        if answer is not None:
+            g = answer if create_graph else answer.array
+    return g
+
+
+def _describe(c: Any) -> str:
+    return f"an array of shape {c.shape}" if hasattr(c, "shape") else f"{type(c).__name__} {c!r:.60}"
+
+
+def unbroadcast(c: Array, shape: tuple[int, ...], lead_ndim: int = 0) -> Array:
+    """Sum a cotangent over the axes along which its argument was broadcast: the transpose of a broadcast.
+
+    Parameters
+    ----------
+    c : array of shape (*lead, *out_shape)
+    shape : tuple of int
+        The argument's shape, which broadcasts to ``out_shape``.
+    lead_ndim : int
+        How many leading axes there are.
+
+    Returns
+    -------
+    array of shape (*lead, *shape)
+
+    Raises
+    ------
+    ShapeError
+        ``shape`` does not broadcast to ``out_shape``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> unbroadcast(np.ones((2, 3)), (3,))
+    array([2., 2., 2.])
+    """
+    added = c.ndim - lead_ndim - len(shape)
+    found = c.shape[lead_ndim + added :] if added >= 0 else None
+    if found is None or any(n != m and n != 1 for n, m in zip(shape, found, strict=True)):
+        raise ShapeError(f"shape {shape} does not broadcast to {c.shape[lead_ndim:]}")
+    summed = [*range(lead_ndim, lead_ndim + added)]
+    summed += [lead_ndim + added + k for k, (n, m) in enumerate(zip(shape, found, strict=True)) if n == 1 and m != 1]
+    if summed:
+        c = c.sum(axis=tuple(summed))
+    return c.reshape(c.shape[:lead_ndim] + shape)

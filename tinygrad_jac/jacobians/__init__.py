@@ -1,0 +1,30 @@
+"""Structured Jacobians: the matrices of the textbook, in the form in which the textbook writes them."""
+
+from .base import Compose, Jacobian, Sum, Transposed
+from .structures import (
+    BlockDiag,
+    Contraction,
+    Dense,
+    Diagonal,
+    DiagPlusLowRank,
+    Identity,
+    Kron,
+    Selection,
+    Toeplitz,
+)
+
+__all__ = [
+    "BlockDiag",
+    "Compose",
+    "Contraction",
+    "Dense",
+    "DiagPlusLowRank",
+    "Diagonal",
+    "Identity",
+    "Jacobian",
+    "Kron",
+    "Selection",
+    "Sum",
+    "Toeplitz",
+    "Transposed",
+]

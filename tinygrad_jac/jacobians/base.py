@@ -1,0 +1,321 @@
+"""`Jacobian`, a linear map with an input and an output shape, and what is built from others: transpose, product, sum."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from ..errors import ShapeError
+
+Array = Any  # an ndarray, or a Tensor
+Shape = tuple[int, ...]
+
+
+class Jacobian:
+    """The derivative of an array of ``out_shape`` with respect to an array of ``in_shape``.
+
+    As a matrix it is m by n in numerator layout: row i holds the derivatives of output i, both arrays being flattened
+    row-major. A subclass keeps the few numbers that determine this matrix and states it twice: as the products
+    `jvp` and `vjp`, and entry by entry in `dense`. The two share no code, so that one can be held against the other.
+
+    Subclasses give ``structure`` and the methods ``_jvp``, ``_vjp``, ``_dense``, ``_transpose``.
+
+    Attributes
+    ----------
+    out_shape, in_shape : tuple of int
+    structure : str
+        One word for the form of the matrix.
+    """
+
+    structure = "jacobian"
+    __array_ufunc__ = None  # ndarray @ Jacobian is the Jacobian's business
+
+    def __init__(self, out_shape: Sequence[int], in_shape: Sequence[int]) -> None:
+        self.out_shape: Shape = tuple(out_shape)
+        self.in_shape: Shape = tuple(in_shape)
+
+    # ---- for subclasses: v is (*lead, *in_shape), u is (*lead, *out_shape), and lead is given
+
+    def _jvp(self, v: Array, lead: Shape) -> Array:
+        raise NotImplementedError
+
+    def _vjp(self, u: Array, lead: Shape) -> Array:
+        raise NotImplementedError
+
+    def _dense(self) -> np.ndarray[Any, Any]:
+        raise NotImplementedError
+
+    def _transpose(self) -> Jacobian:
+        return Transposed(self)
+
+    # ---- for everybody
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(m, n): the matrix's rows, one for each output entry, and columns, one for each input entry."""
+        return math.prod(self.out_shape), math.prod(self.in_shape)
+
+    @property
+    def nnz(self) -> int:
+        """How many entries the structure holds that may be non-zero: at least ``count_nonzero(dense())``."""
+        return int(np.count_nonzero(self.dense()))
+
+    @property
+    def density(self) -> float:
+        """``nnz`` as a part of all entries; 0 for a matrix without entries."""
+        return self.nnz / max(math.prod(self.shape), 1)
+
+    @property
+    def T(self) -> Jacobian:
+        """The transpose: a map from outputs to inputs, in the structured form again."""
+        return self._transpose()
+
+    def jvp(self, v: Array) -> Array:
+        """``J v``: the tangent of the output from a tangent of the input.
+
+        Parameters
+        ----------
+        v : array of shape (*lead, *in_shape)
+
+        Returns
+        -------
+        array of shape (*lead, *out_shape)
+
+        Raises
+        ------
+        ShapeError
+        """
+        return self._jvp(v, _lead(v, self.in_shape, "a tangent of the input"))
+
+    def vjp(self, u: Array) -> Array:
+        """``Jᵀ u``: the cotangent of the input from a cotangent of the output.
+
+        Parameters
+        ----------
+        u : array of shape (*lead, *out_shape)
+
+        Returns
+        -------
+        array of shape (*lead, *in_shape)
+
+        Raises
+        ------
+        ShapeError
+        """
+        return self._vjp(u, _lead(u, self.out_shape, "a cotangent of the output"))
+
+    def dense(
+        self, layout: Literal["numerator", "denominator"] = "numerator", order: Literal["C", "F"] = "C"
+    ) -> np.ndarray[Any, Any]:
+        """The matrix, entry by entry from its structure.
+
+        Parameters
+        ----------
+        layout : {"numerator", "denominator"}
+            ``J[i, j] = ∂out_i/∂in_j``, or its transpose.
+        order : {"C", "F"}
+            How arrays are flattened: row-major as NumPy does, or by stacking columns, the ``vec`` of the textbooks.
+
+        Returns
+        -------
+        ndarray of shape (m, n), or (n, m) in denominator layout
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from tinygrad_jac.jacobians import Diagonal
+        >>> Diagonal(np.array([1.0, 0.0, 3.0])).dense()
+        array([[1., 0., 0.],
+               [0., 0., 0.],
+               [0., 0., 3.]])
+        """
+        if layout not in ("numerator", "denominator") or order not in ("C", "F"):
+            raise ValueError(f"layout is 'numerator' or 'denominator' and order 'C' or 'F', not {layout!r}, {order!r}")
+        matrix = self._dense()
+        if order == "F":
+            rows = np.arange(self.shape[0]).reshape(self.out_shape).ravel(order="F")
+            columns = np.arange(self.shape[1]).reshape(self.in_shape).ravel(order="F")
+            matrix = matrix[np.ix_(rows, columns)]
+        return matrix.T if layout == "denominator" else matrix
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return self.dense().astype(dtype or None, copy=bool(copy))
+
+    def __matmul__(self, other: Any) -> Any:
+        """Composition with another Jacobian; otherwise the product with an array.
+
+        The array has the shape of the input (the result that of the output), or is a flat vector of n entries or a
+        matrix of n rows (the result has m).
+        """
+        if isinstance(other, Jacobian):
+            return compose(self, other)
+        m, n = self.shape
+        if np.shape(other) == self.in_shape:
+            return self._jvp(other, ())
+        if np.ndim(other) == 1 and np.shape(other) == (n,):
+            return self._jvp(other.reshape(self.in_shape), ()).reshape(m)
+        if np.ndim(other) == 2 and np.shape(other)[0] == n:
+            k = np.shape(other)[1]
+            return self._jvp(other.T.reshape(k, *self.in_shape), (k,)).reshape(k, m).T
+        raise ShapeError(
+            f"a Jacobian of {m} x {n} (outputs {self.out_shape}, inputs {self.in_shape}) cannot multiply an array of "
+            f"shape {np.shape(other)}: give {self.in_shape}, ({n},) or ({n}, k)"
+        )
+
+    def __rmatmul__(self, other: Any) -> Any:
+        """A row vector, a matrix of m columns, or an array of the output's shape, times this matrix."""
+        return (self.T @ other.T).T if np.ndim(other) == 2 and np.shape(other) != self.out_shape else self.T @ other
+
+    def __add__(self, other: Any) -> Jacobian:
+        return Sum([self, other]) if isinstance(other, Jacobian) else NotImplemented
+
+    def __repr__(self) -> str:
+        m, n = self.shape
+        return f"<{self.structure} Jacobian {m}x{n}: {self.in_shape} -> {self.out_shape}>"
+
+
+def _lead(array: Array, shape: Shape, what: str) -> Shape:
+    found: Shape = np.shape(array)
+    lead = len(found) - len(shape)
+    if lead < 0 or found[lead:] != shape:
+        raise ShapeError(f"{what} has shape {shape}, after any leading axes; this array has shape {found}")
+    return found[:lead]
+
+
+class Transposed(Jacobian):
+    """The transpose of a Jacobian that has no shorter form: of a selection it is a sum or a scatter."""
+
+    def __init__(self, of: Jacobian) -> None:
+        super().__init__(of.in_shape, of.out_shape)
+        self.of = of
+
+    @property
+    def structure(self) -> str:  # type: ignore[override]
+        return f"{self.of.structure}ᵀ"
+
+    @property
+    def nnz(self) -> int:
+        return self.of.nnz
+
+    def _jvp(self, v: Array, lead: Shape) -> Array:
+        return self.of._vjp(v, lead)
+
+    def _vjp(self, u: Array, lead: Shape) -> Array:
+        return self.of._jvp(u, lead)
+
+    def _dense(self) -> np.ndarray[Any, Any]:
+        return self.of._dense().T
+
+    def _transpose(self) -> Jacobian:
+        return self.of
+
+
+class Compose(Jacobian):
+    """A product of Jacobians, the outermost first: the chain rule, kept as factors. Made by ``@``."""
+
+    def __init__(self, factors: Sequence[Jacobian]) -> None:
+        for left, right in zip(factors, factors[1:], strict=False):
+            if left.in_shape != right.out_shape:
+                raise ShapeError(
+                    f"cannot compose {left!r} with {right!r}: the input of the first is {left.in_shape}, the output "
+                    f"of the second {right.out_shape}"
+                )
+        super().__init__(factors[0].out_shape, factors[-1].in_shape)
+        self.factors = list(factors)
+
+    @property
+    def structure(self) -> str:  # type: ignore[override]
+        return " · ".join(f.structure for f in self.factors)
+
+    @property
+    def nnz(self) -> int:
+        # A diagonal or a selection next to another factor scales or picks its rows or columns: exact without products.
+        pattern: Any = 1
+        for factor in self.factors:
+            pattern = pattern @ (factor.dense() != 0).astype(float) if np.ndim(pattern) else factor.dense() != 0
+        return int(np.count_nonzero(pattern))
+
+    def _jvp(self, v: Array, lead: Shape) -> Array:
+        for factor in reversed(self.factors):
+            v = factor._jvp(v, lead)
+        return v
+
+    def _vjp(self, u: Array, lead: Shape) -> Array:
+        for factor in self.factors:
+            u = factor._vjp(u, lead)
+        return u
+
+    def _dense(self) -> np.ndarray[Any, Any]:
+        # The cheaper end first: as in backpropagation, a few outputs make the product from the left cheap.
+        matrices = [factor._dense() for factor in self.factors]
+        return matrices[0] if len(matrices) == 1 else np.linalg.multi_dot(matrices)
+
+    def _transpose(self) -> Jacobian:
+        return compose(*(factor.T for factor in reversed(self.factors)))
+
+
+class Sum(Jacobian):
+    """A sum of Jacobians: what an argument that is used more than once has. Made by ``+``."""
+
+    structure = "sum"
+
+    def __init__(self, terms: Sequence[Jacobian]) -> None:
+        flat = [t for term in terms for t in (term.terms if isinstance(term, Sum) else [term])]
+        first = flat[0]
+        for term in flat[1:]:
+            if (term.out_shape, term.in_shape) != (first.out_shape, first.in_shape):
+                raise ShapeError(f"cannot add {first!r} and {term!r}: the shapes differ")
+        super().__init__(first.out_shape, first.in_shape)
+        self.terms = flat
+
+    @property
+    def nnz(self) -> int:
+        pattern = np.zeros(self.shape, dtype=bool)
+        for term in self.terms:
+            pattern |= term.dense() != 0
+        return int(pattern.sum())
+
+    def _jvp(self, v: Array, lead: Shape) -> Array:
+        total = self.terms[0]._jvp(v, lead)
+        for term in self.terms[1:]:
+            total = total + term._jvp(v, lead)
+        return total
+
+    def _vjp(self, u: Array, lead: Shape) -> Array:
+        total = self.terms[0]._vjp(u, lead)
+        for term in self.terms[1:]:
+            total = total + term._vjp(u, lead)
+        return total
+
+    def _dense(self) -> np.ndarray[Any, Any]:
+        return np.sum([term._dense() for term in self.terms], axis=0)
+
+    def _transpose(self) -> Jacobian:
+        return Sum([term.T for term in self.terms])
+
+
+def compose(*factors: Jacobian) -> Jacobian:
+    """The product of Jacobians, with neighbours merged where their structures know how (`Jacobian._merge`)."""
+    flat: list[Jacobian] = []
+    for factor in factors:
+        for piece in factor.factors if isinstance(factor, Compose) else [factor]:
+            if flat and flat[-1].in_shape != piece.out_shape:
+                Compose([flat[-1], piece])  # raises, with the shapes
+            merged = _merge(flat[-1], piece) if flat else None
+            if merged is None:
+                flat.append(piece)
+            else:
+                flat[-1] = merged
+    return flat[0] if len(flat) == 1 else Compose(flat)
+
+
+# What two neighbouring structures make of their product; structures.py fills it, for types exactly as named.
+products: dict[tuple[type, type], Any] = {}
+
+
+def _merge(left: Jacobian, right: Jacobian) -> Jacobian | None:
+    rule = products.get((type(left), type(right)))
+    return None if rule is None else rule(left, right)

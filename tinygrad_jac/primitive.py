@@ -1,0 +1,392 @@
+"""What a primitive is: a forward function with, for each argument, a VJP rule and a Jacobian statement.
+
+`primitive` registers one; the package's own rule book (``rules/``) and user code make the same call. The engine does
+the rest: recording, broadcasting, accumulation, second derivatives, composition of statements.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import dtypes, graph
+from .errors import GradientError, ShapeError
+from .graph import Array, Node, Spec, Variable, mode, rewritten, tick, walk_back, wrap
+from .jacobians import Jacobian, Selection
+
+Rule = Callable[..., Any]
+_SCALARS = (int, float, bool, complex)
+_VARARGS = 0x04  # inspect.CO_VARARGS, without the cost of importing inspect
+
+registry: dict[str, Primitive] = {}
+ufuncs: dict[np.ufunc, Callable[..., Any]] = {}  # what NumPy's ufuncs mean on a Tensor
+functions: dict[Callable[..., Any], Callable[..., Any]] = {}  # what NumPy's other functions mean on a Tensor
+
+
+class Primitive:
+    """One operation whose derivative is stated: twice, as VJP rules and as Jacobian statements.
+
+    Called with Tensors it returns a Tensor and records; called with arrays alone it returns an array, so that rules
+    and user functions may use primitives on either. Made by `primitive`.
+
+    Attributes
+    ----------
+    name : str
+    forward : callable
+        ``forward(*arrays, **params)``.
+    vjp, jacobian : sequence of (callable or None)
+        One for each positional argument; None for an argument that is not differentiable.
+    arguments, params : tuple of str
+        Names of the positional arguments and of the keyword parameters.
+    saves : frozenset of str
+        Which arguments, ``out`` or ``residual``, a node keeps for rules and statements.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        forward: Callable[..., Any],
+        *,
+        vjp: Rule | Sequence[Rule | None],
+        jacobian: Rule | Sequence[Rule | None],
+        saves: str = "",
+        elementwise: bool = False,
+        residual: Callable[..., Any] | None = None,
+        composition: Callable[..., Any] | None = None,
+        doc: str = "",
+    ) -> None:
+        self.name = name
+        self.forward = forward
+        self.elementwise = elementwise
+        self.residual = residual
+        self.composition = composition
+        self.saves = frozenset(saves.split())
+        self.__doc__ = doc or f"The primitive '{name}'."
+        self.__name__ = name
+        rules = (vjp,) if callable(vjp) else tuple(vjp)
+        statements = (jacobian,) if callable(jacobian) else tuple(jacobian)
+        self.arguments, self.params, self.variadic = _read_signatures(name, rules, statements)
+        self.vjp: Sequence[Any] = _ForEach(rules[0]) if self.variadic else rules
+        self.jacobian: Sequence[Any] = _ForEach(statements[0]) if self.variadic else statements
+
+        unknown = self.saves - {*self.arguments, "out", "residual"}
+        if unknown:
+            raise ValueError(f"primitive '{name}' saves {sorted(unknown)}, but its arguments are {self.arguments}")
+        if residual is not None and "residual" not in self.saves:
+            raise ValueError(f"primitive '{name}' states its residual, but does not save it: add it to saves=")
+        if composition is not None and not self.saves.issuperset(self.arguments):
+            raise ValueError(f"primitive '{name}' names a composition, so it must save all of {self.arguments}")
+        self._keep = (*(a in self.saves for a in self.arguments),)
+        self._keep_all = all(self._keep)
+        self._keep_out = "out" in self.saves
+        self._has_residual = "residual" in self.saves
+
+    # -------------------------------------------------------------------------------------------- recording
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """Bound to a Tensor like any function, so that a primitive can stand in a class as a method."""
+        return self if instance is None else functools.partial(self, instance)
+
+    def __call__(self, *args: Any, **params: Any) -> Any:
+        values: list[Any] = []
+        parents: list[Node | None] = []
+        traced = tracked = False
+        for a in args:
+            if isinstance(a, Variable):
+                traced = True
+                values.append(a.array)
+                node = a.node
+                parents.append(node)
+                if node is not None:
+                    tracked = True
+            else:
+                values.append(a if type(a) is np.ndarray or type(a) in _SCALARS else np.asarray(a))
+                parents.append(None)
+        if not traced:
+            out = self.forward(*args, **params)
+            return out[0] if self._has_residual else out
+        if rewritten:
+            graph.check_current(args)
+        if self.elementwise and not _one_dtype(values):
+            values = dtypes.promote(values)
+        try:
+            out = self.forward(*values, **params)
+        except ValueError as error:
+            if not self.elementwise:
+                raise
+            shapes = " and ".join(str(np.shape(v)) for v in values)
+            raise ShapeError(f"{self.name}: shapes {shapes} do not broadcast to one shape") from error
+        if self._has_residual:
+            out, params["residual"] = out
+        if type(out) is not np.ndarray:
+            out = np.asarray(out)
+        if not (tracked and mode.recording):
+            if out.dtype is dtypes.float64 and all(getattr(v, "dtype", dtypes.int64).kind in "biu" for v in values):
+                out = out.astype(dtypes.get_default_dtype())  # integers became floats: of the default dtype
+            return wrap(out)
+        return wrap(out, self.record(out, values, parents, params))
+
+    def record(self, out: Any, values: list[Any], parents: list[Node | None], params: dict[str, Any]) -> Node:
+        """The node of one application; for `graph.Node`'s attributes see there."""
+        node = Node.__new__(Node)
+        node.shape = out.shape
+        node.dtype = out.dtype
+        node.primitive = self
+        node.parents = tuple(parents)
+        if self._keep_all:
+            node.args = tuple(values)
+        else:
+            keep = self._keep * len(values) if self.variadic else self._keep
+            node.args = tuple(
+                [
+                    value if kept or type(value) in _SCALARS else parent if parent is not None else Spec(value.shape, value.dtype)
+                    for value, kept, parent in zip(values, keep, parents, strict=True)
+                ]
+            )
+        node.out = out if self._keep_out else None
+        node.kwargs = params
+        node.extras = None
+        node.order = tick()
+        for index, parent in enumerate(parents):
+            if parent is not None and self.vjp[index] is None:
+                raise GradientError(
+                    f"'{self.name}' has no VJP rule for {self.argument(index)!r}, which requires a gradient: detach() "
+                    "it, or register a primitive with a rule for it (see tinygrad_jac.primitive)"
+                )
+        return node
+
+    def argument(self, index: int) -> str:
+        """The name of a positional argument; numbered where they are variadic."""
+        return f"{self.arguments[0]}[{index}]" if self.variadic else self.arguments[index]
+
+    # -------------------------------------------------------------------------------------------- derivatives
+
+    def pull_back(self, node: Node, index: int, g: Array) -> Array:
+        """The registered rule on arrays: the cotangent of one argument."""
+        return self.vjp[index](g, node if node.out is None else node.out, *node.args, **node.kwargs)  # type: ignore[misc]
+
+    def pull_back_recorded(self, node: Node, index: int, g: Array) -> Array:
+        """The same rule on Tensors that stand where the saved arrays stood in the graph, so that it is recorded."""
+        assert node.args is not None
+        before, mode.recording = mode.recording, True
+        try:
+            args = [
+                wrap(a, p) if p is not None and isinstance(a, np.ndarray) else a
+                for a, p in zip(node.args, node.parents, strict=True)
+            ]
+            params = {k: v for k, v in node.kwargs.items() if k != "residual"}
+            if self.composition is not None:
+                # Each argument enters through an identity of its own: the walk stops there, and does not run on
+                # into another argument that happens to be computed from this one.
+                entries = [np.positive(a) if isinstance(a, Variable) else a for a in args]
+                equal = self.composition(*entries, **params)
+                target = entries[index].node
+                return walk_back([(equal.node, g)], [target], create_graph=True, retain_graph=True).get(target)
+            out = node if node.out is None else wrap(node.out, node)
+            if self._has_residual:
+                params["residual"] = (
+                    self.residual(out, *args, **params) if self.residual is not None else node.kwargs["residual"]
+                )
+            return self.vjp[index](g, out, *args, **params)
+        finally:
+            mode.recording = before
+
+    def statement(self, node: Node, index: int) -> Jacobian:
+        """The Jacobian of the output with respect to one argument, as the primitive states it.
+
+        For an elementwise primitive the arguments are shown to the statement as broadcast to the output; where a
+        statement is about an argument as broadcast, it is composed with the Jacobian of that broadcast.
+        """
+        state = self.jacobian[index]
+        if node.args is None:
+            raise GradientError(
+                f"the arrays that '{self.name}' saved were released by backward(); give it retain_graph=True to look "
+                "at the graph's Jacobians afterwards"
+            )
+        if state is None:
+            raise GradientError(f"'{self.name}' states no Jacobian for {self.argument(index)!r}")
+        args: Sequence[Any] = node.args
+        if self.elementwise:
+            args = [Spec(node.shape, a.dtype) if isinstance(a, Spec) else np.broadcast_to(a, node.shape) for a in args]
+        stated: Jacobian = state(node if node.out is None else node.out, *args, **node.kwargs)
+        parent = node.parents[index]
+        shape = parent.shape if parent is not None else np.shape(node.args[index])
+        if stated.in_shape != shape:
+            stated = stated @ Selection.broadcast(shape, stated.in_shape)
+        return stated
+
+    def __repr__(self) -> str:
+        params = (", *, " + ", ".join(self.params)) if self.params else ""
+        star = "*" if self.variadic else ""
+        return f"<primitive {self.name}({star}{', '.join(self.arguments)}{params}), saves {' '.join(sorted(self.saves)) or 'nothing'}>"
+
+
+class _ForEach(Sequence[Rule]):
+    """The one rule of a variadic primitive, seen as a sequence: entry i is the rule with i given first."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+
+    def __getitem__(self, index: Any) -> Rule:
+        return functools.partial(self.rule, index)
+
+    def __len__(self) -> int:
+        return 1
+
+
+def _one_dtype(values: list[Any]) -> bool:
+    """Whether an elementwise op may go straight to NumPy: arrays of one dtype, floats among them."""
+    first = None
+    for v in values:
+        if type(v) is np.ndarray:
+            if first is None:
+                first = v.dtype
+            elif v.dtype is not first:
+                return False
+        elif type(v) is float and first is not None and first.kind not in "fc":
+            return False
+    return first is None or first.kind in "fc" or len(values) == 1 or type(values[0]) is not float
+
+
+def _read_signatures(
+    name: str, rules: Sequence[Rule | None], statements: Sequence[Rule | None]
+) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
+    """Names of arguments and parameters, read off the first rule and required of all others."""
+    given = [r for r in rules if r is not None]
+    if not given:
+        raise ValueError(f"primitive '{name}' has no VJP rule: a function without a derivative need not be a primitive")
+    if len(rules) != len(statements) or [r is None for r in rules] != [s is None for s in statements]:
+        raise ValueError(
+            f"primitive '{name}' must state one Jacobian for each VJP rule, in the same order, None where there is no "
+            f"rule: it has {len(rules)} rules and {len(statements)} statements"
+        )
+    arguments, params, variadic = _signature(name, given[0], 2)
+    for rule, before in [*((r, 2) for r in given[1:]), *((s, 1) for s in statements if s is not None)]:
+        found = _signature(name, rule, before)
+        if found[0] != arguments or set(found[1]) != set(params) or found[2] != variadic:
+            raise ValueError(
+                f"the rules of primitive '{name}' disagree: one takes {arguments} and keywords {params}, another "
+                f"{found[0]} and {found[1]}"
+            )
+    if not variadic and len(rules) != len(arguments):
+        raise ValueError(
+            f"primitive '{name}' has arguments {arguments} but {len(rules)} rules; give None for an argument that is "
+            "not differentiable"
+        )
+    return arguments, tuple(p for p in params if p != "residual"), variadic
+
+
+def _signature(name: str, rule: Rule, before: int) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
+    """``(g, out, x, y, *, axis)`` read as (x, y), (axis,); with ``(i, g, out, *xs, axis)`` as (xs,), (axis,), variadic."""
+    code = getattr(rule, "__code__", None)
+    if code is None:
+        raise TypeError(f"the rules of primitive '{name}' must be plain functions or lambdas, not {rule!r}")
+    end = code.co_argcount
+    params = code.co_varnames[end : end + code.co_kwonlyargcount]
+    if code.co_flags & _VARARGS:
+        return (code.co_varnames[end + code.co_kwonlyargcount],), params, True
+    return code.co_varnames[before:end], params, False
+
+
+def primitive(
+    name: str,
+    forward: Callable[..., Any],
+    *,
+    vjp: Rule | Sequence[Rule | None],
+    jacobian: Rule | Sequence[Rule | None],
+    saves: str = "",
+    elementwise: bool = False,
+    residual: Callable[..., Any] | None = None,
+    composition: Callable[..., Any] | None = None,
+    doc: str = "",
+    replace: bool = False,
+) -> Primitive:
+    """Register a primitive: the one way, inside the package and outside of it.
+
+    Parameters
+    ----------
+    name : str
+        What errors, tables and drawn graphs call it.
+    forward : callable
+        ``forward(*arrays, **params)`` in plain NumPy. A ufunc is what ``np.<ufunc>(tensor)`` means from then on.
+    vjp : callable or sequence of (callable or None)
+        For each positional argument ``rule(g, out, *args, **params)``: the cotangent of that argument from the
+        cotangent ``g`` of the output. ``g`` is ``(*lead, *out.shape)``, the result ``(*lead, *arg.shape)``; the engine
+        sums over broadcast axes. Count axes from the end; change nothing that is given. The rule's own signature names
+        the arguments, and the parameters after ``*``. A rule ``(i, g, out, *xs)`` serves any number of arguments.
+    jacobian : callable or sequence of (callable or None)
+        For each argument ``statement(out, *args, **params)``: a `tinygrad_jac.jacobians.Jacobian`.
+    saves : str
+        Names of the arguments, ``out`` and ``residual`` whose *values* rules and statements read. Of the others they
+        see a `Spec`: shape and dtype.
+    elementwise : bool
+        Arguments broadcast against each other and are promoted to one dtype; statements see them as broadcast.
+    residual : callable, optional
+        Where ``saves`` names ``residual``, ``forward`` returns ``(out, residual)`` and rules receive it as keyword.
+        This function computes it from Tensors, ``residual(out, *args, **params)``, for second derivatives; left out
+        for one that does not depend on the arguments differentiably (the position of a maximum, say).
+    composition : callable, optional
+        A function of Tensors that equals the primitive and is differentiated in its place under ``create_graph``, for
+        a fused rule that cannot run on Tensors.
+    doc : str
+        The docstring: with the source of the formula.
+    replace : bool
+        Whether a primitive of that name may be there already.
+
+    Returns
+    -------
+    Primitive
+        Callable on Tensors and arrays.
+
+    Raises
+    ------
+    ValueError
+        The name is taken, rules and statements do not match, or ``saves`` names what is not an argument.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tinygrad_jac as tj
+    >>> from tinygrad_jac.jacobians import Diagonal
+    >>> cube = tj.primitive(
+    ...     "cube", lambda x: x**3, saves="x", elementwise=True,
+    ...     vjp=lambda g, out, x: g * 3 * x**2,
+    ...     jacobian=lambda out, x: Diagonal(3 * x**2),
+    ... )
+    >>> x = tj.tensor([1.0, 2.0], requires_grad=True)
+    >>> cube(x).sum().backward()
+    >>> x.grad
+    tensor([ 3., 12.])
+    """
+    if name in registry and not replace:
+        raise ValueError(f"a primitive named '{name}' is registered already; pass replace=True to replace it")
+    made = Primitive(
+        name,
+        forward,
+        vjp=vjp,
+        jacobian=jacobian,
+        saves=saves,
+        elementwise=elementwise,
+        residual=residual,
+        composition=composition,
+        doc=doc,
+    )
+    registry[name] = made
+    if isinstance(forward, np.ufunc):
+        ufuncs[forward] = made
+    return made
+
+
+def primitives() -> list[Primitive]:
+    """All registered primitives by name: each with its arguments, parameters, saves, rules and statements.
+
+    Examples
+    --------
+    >>> import tinygrad_jac as tj
+    >>> next(p for p in tj.primitives() if p.name == "exp")
+    <primitive exp(x), saves out>
+    """
+    return [registry[name] for name in sorted(registry)]

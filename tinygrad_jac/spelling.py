@@ -1,0 +1,102 @@
+"""Names for users: PyTorch's and NumPy's spellings of one parameter, and NumPy's functions as a way in."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+from . import primitive as _primitive
+from .graph import Variable, wrap
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+SPELLINGS = {"dim": "axis", "keepdim": "keepdims", "input": "x", "other": "y", "a": "x", "tensors": "arrays"}
+
+
+def public(*numpy_functions: Callable[..., Any]) -> Callable[[F], F]:
+    """Make a function of the library's face: it reads both spellings, and is what NumPy's functions mean on a Tensor.
+
+    >>> import numpy as np
+    >>> import tinygrad_jac as tj
+    >>> x = tj.ones(2, 3)
+    >>> tj.sum(x, dim=1, keepdim=True).shape == np.sum(x, axis=1, keepdims=True).shape == (2, 1)
+    True
+    """
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def spelled(*args: Any, **kwargs: Any) -> Any:
+            if kwargs:
+                kwargs = {SPELLINGS.get(k, k): v for k, v in kwargs.items()}
+            return function(*args, **kwargs)
+
+        for numpy_function in numpy_functions:
+            if isinstance(numpy_function, np.ufunc):
+                _primitive.ufuncs[numpy_function] = spelled
+            else:
+                _primitive.functions[numpy_function] = spelled
+        return cast("F", spelled)
+
+    return decorate
+
+
+def unrecorded(function: Callable[..., Any], *, name: str = "", doc: str = "") -> Callable[..., Any]:
+    """A function without a derivative (comparisons, argmax, …) on Tensors: computed on the arrays, never recorded."""
+
+    def plain(*args: Any, **kwargs: Any) -> Any:
+        traced = [a for a in args if isinstance(a, Variable)]
+        out = function(*(a.array if isinstance(a, Variable) else a for a in args), **kwargs)
+        return wrap(np.asarray(out)) if traced else out
+
+    plain.__name__ = plain.__qualname__ = name or function.__name__
+    plain.__doc__ = doc or f"``numpy.{function.__name__}`` on Tensors: not differentiable, hence not recorded."
+    return public(function)(plain)
+
+
+def axis_of(axis: Any, ndim: int) -> int:
+    """One axis counted from the end, as rules count it.
+
+    Raises
+    ------
+    IndexError
+        With the range that is allowed, as PyTorch does.
+    """
+    position = int(axis)
+    if not -ndim <= position < max(ndim, 1):
+        if ndim == 0 and position == -1:
+            return -1
+        low, high = (-ndim, ndim - 1) if ndim else (-1, 0)
+        raise IndexError(f"axis {position} is out of range for {ndim} axes: expected {low} to {high}")
+    return position - ndim if position >= 0 else position
+
+
+def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
+    """Axes as a sorted tuple counted from the end; all of them for None (and for ``()``, as PyTorch reads it).
+
+    Raises
+    ------
+    IndexError
+        An axis is out of range.
+    ValueError
+        An axis is named twice.
+    """
+    if axis is None or (isinstance(axis, Sequence) and not axis):
+        return tuple(range(-ndim, 0))
+    if ndim == 0:
+        axis_of(axis[0] if isinstance(axis, Sequence) else axis, 0)
+        return ()
+    axes = tuple(sorted(axis_of(a, ndim) for a in (axis if isinstance(axis, Sequence) else (axis,))))
+    if len(set(axes)) != len(axes):
+        raise ValueError(f"an axis appears more than once in {tuple(axis)}")
+    return axes
+
+
+def sizes_of(shape: Sequence[Any]) -> tuple[int, ...]:
+    """A shape given as separate ints or as one sequence, the two ways in which PyTorch takes them."""
+    if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)):
+        first = shape[0]
+        shape = tuple(first) if np.ndim(first) or isinstance(first, Sequence) else (first,)
+    return tuple(int(n) for n in shape)
