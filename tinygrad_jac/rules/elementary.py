@@ -21,40 +21,40 @@ positive = primitive(
     "positive", np.positive, elementwise=True,
     vjp=lambda g, out, x: g,
     jacobian=lambda out, x: Identity(x.shape),
-)  # fmt: skip
+)
 negative = primitive(
     "neg", np.negative, elementwise=True,
     vjp=lambda g, out, x: -g,
     jacobian=lambda out, x: Diagonal(np.full(x.shape, -1.0)),
-)  # fmt: skip
+)
 add = primitive(
     "add", np.add, elementwise=True,
     vjp=(lambda g, out, x, y: g,
          lambda g, out, x, y: g),
     jacobian=(lambda out, x, y: Identity(x.shape),
               lambda out, x, y: Identity(y.shape)),
-)  # fmt: skip
+)
 subtract = primitive(
     "sub", np.subtract, elementwise=True,
     vjp=(lambda g, out, x, y: g,
          lambda g, out, x, y: -g),
     jacobian=(lambda out, x, y: Identity(x.shape),
               lambda out, x, y: Diagonal(np.full(y.shape, -1.0))),
-)  # fmt: skip
+)
 multiply = primitive(
     "mul", np.multiply, elementwise=True, saves="x y",
     vjp=(lambda g, out, x, y: g * y,
          lambda g, out, x, y: g * x),
     jacobian=(lambda out, x, y: Diagonal(y),
               lambda out, x, y: Diagonal(x)),
-)  # fmt: skip
+)
 divide = primitive(
     "div", np.true_divide, elementwise=True, saves="x y",
     vjp=(lambda g, out, x, y: g / y,
          lambda g, out, x, y: -g * x / (y * y)),
     jacobian=(lambda out, x, y: Diagonal(1 / y),
               lambda out, x, y: Diagonal(-x / y**2)),
-)  # fmt: skip
+)
 power = primitive(
     "pow", operator.pow, elementwise=True, saves="out x y",
     vjp=(lambda g, out, x, y: g * (y * x ** _one_less(y)),
@@ -62,7 +62,7 @@ power = primitive(
     jacobian=(lambda out, x, y: Diagonal(np.where(y == 0, 0.0, y * x ** np.where(y == 0, 1.0, y - 1.0))),
               lambda out, x, y: Diagonal(np.where(x == 0, 0.0, out * np.log(np.where(x == 0, 1.0, x))))),
     doc="``x ** y``. By convention d/dx is 0 where y is 0, and d/dy is 0 where x is 0.",
-)  # fmt: skip
+)
 ufuncs[np.power] = ufuncs[np.float_power] = power
 
 
@@ -92,57 +92,57 @@ exp = primitive(
     "exp", np.exp, elementwise=True, saves="out",
     vjp=lambda g, out, x: g * out,
     jacobian=lambda out, x: Diagonal(out),
-)  # fmt: skip
+)
 expm1 = primitive(
     "expm1", np.expm1, elementwise=True, saves="out",
     vjp=lambda g, out, x: g * (out + 1),
     jacobian=lambda out, x: Diagonal(out + 1),
-)  # fmt: skip
+)
 exp2 = primitive(
     "exp2", np.exp2, elementwise=True, saves="out",
     vjp=lambda g, out, x: g * (out * _LN2),
     jacobian=lambda out, x: Diagonal(_LN2 * out),
-)  # fmt: skip
+)
 log = primitive(
     "log", np.log, elementwise=True, saves="x",
     vjp=lambda g, out, x: g / x,
     jacobian=lambda out, x: Diagonal(1 / x),
-)  # fmt: skip
+)
 log1p = primitive(
     "log1p", np.log1p, elementwise=True, saves="x",
     vjp=lambda g, out, x: g / (1 + x),
     jacobian=lambda out, x: Diagonal(1 / (1 + x)),
-)  # fmt: skip
+)
 log2 = primitive(
     "log2", np.log2, elementwise=True, saves="x",
     vjp=lambda g, out, x: g / (x * _LN2),
     jacobian=lambda out, x: Diagonal(1 / (_LN2 * x)),
-)  # fmt: skip
+)
 log10 = primitive(
     "log10", np.log10, elementwise=True, saves="x",
     vjp=lambda g, out, x: g / (x * _LN10),
     jacobian=lambda out, x: Diagonal(1 / (_LN10 * x)),
-)  # fmt: skip
+)
 sqrt = primitive(
     "sqrt", np.sqrt, elementwise=True, saves="out",
     vjp=lambda g, out, x: g / (2 * out),
     jacobian=lambda out, x: Diagonal(0.5 / out),
-)  # fmt: skip
+)
 rsqrt = primitive(
     "rsqrt", lambda x: 1 / np.sqrt(x), elementwise=True, saves="out",
     vjp=lambda g, out, x: g * (-0.5 * out * out * out),
     jacobian=lambda out, x: Diagonal(-0.5 * out**3),
-)  # fmt: skip
+)
 square = primitive(
     "square", np.square, elementwise=True, saves="x",
     vjp=lambda g, out, x: g * (2 * x),
     jacobian=lambda out, x: Diagonal(2 * x),
-)  # fmt: skip
+)
 reciprocal = primitive(
     "reciprocal", np.reciprocal, elementwise=True, saves="out",
     vjp=lambda g, out, x: -g * (out * out),
     jacobian=lambda out, x: Diagonal(-(out**2)),
-)  # fmt: skip
+)
 
 _LN2, _LN10 = 0.6931471805599453, 2.302585092994046
 
@@ -152,54 +152,54 @@ sin = primitive(
     "sin", np.sin, elementwise=True, saves="x",
     vjp=lambda g, out, x: g * np.cos(x),
     jacobian=lambda out, x: Diagonal(np.cos(x)),
-)  # fmt: skip
+)
 cos = primitive(
     "cos", np.cos, elementwise=True, saves="x",
     vjp=lambda g, out, x: -g * np.sin(x),
     jacobian=lambda out, x: Diagonal(-np.sin(x)),
-)  # fmt: skip
+)
 tan = primitive(
     "tan", np.tan, elementwise=True, saves="out",
     vjp=lambda g, out, x: g * (1 + out * out),
     jacobian=lambda out, x: Diagonal(1 + out**2),
-)  # fmt: skip
+)
 arcsin = primitive(
     "asin", np.arcsin, elementwise=True, saves="x",
     vjp=lambda g, out, x: g / np.sqrt(1 - x * x),
     jacobian=lambda out, x: Diagonal(1 / np.sqrt(1 - x**2)),
-)  # fmt: skip
+)
 arccos = primitive(
     "acos", np.arccos, elementwise=True, saves="x",
     vjp=lambda g, out, x: -g / np.sqrt(1 - x * x),
     jacobian=lambda out, x: Diagonal(-1 / np.sqrt(1 - x**2)),
-)  # fmt: skip
+)
 arctan = primitive(
     "atan", np.arctan, elementwise=True, saves="x",
     vjp=lambda g, out, x: g / (1 + x * x),
     jacobian=lambda out, x: Diagonal(1 / (1 + x**2)),
-)  # fmt: skip
+)
 arctan2 = primitive(
     "atan2", np.arctan2, elementwise=True, saves="y x",
     vjp=(lambda g, out, y, x: g * x / (x * x + y * y),
          lambda g, out, y, x: -g * y / (x * x + y * y)),
     jacobian=(lambda out, y, x: Diagonal(x / (x**2 + y**2)),
               lambda out, y, x: Diagonal(-y / (x**2 + y**2))),
-)  # fmt: skip
+)
 sinh = primitive(
     "sinh", np.sinh, elementwise=True, saves="x",
     vjp=lambda g, out, x: g * np.cosh(x),
     jacobian=lambda out, x: Diagonal(np.cosh(x)),
-)  # fmt: skip
+)
 cosh = primitive(
     "cosh", np.cosh, elementwise=True, saves="x",
     vjp=lambda g, out, x: g * np.sinh(x),
     jacobian=lambda out, x: Diagonal(np.sinh(x)),
-)  # fmt: skip
+)
 tanh = primitive(
     "tanh", np.tanh, elementwise=True, saves="out",
     vjp=lambda g, out, x: g * (1 - out * out),
     jacobian=lambda out, x: Diagonal(1 - out**2),
-)  # fmt: skip
+)
 
 # ------------------------------------------------------------------------------------------------ kinks and choices
 
@@ -208,7 +208,7 @@ absolute = primitive(
     vjp=lambda g, out, x: g * np.sign(x),
     jacobian=lambda out, x: Diagonal(np.sign(x)),
     doc="``|x|``; by convention the derivative at 0 is 0.",
-)  # fmt: skip
+)
 maximum = primitive(
     "maximum", np.maximum, elementwise=True, saves="x y",
     vjp=(lambda g, out, x, y: g * _share(x, y),
@@ -216,7 +216,7 @@ maximum = primitive(
     jacobian=(lambda out, x, y: Diagonal(np.where(x > y, 1.0, np.where(x == y, 0.5, 0.0))),
               lambda out, x, y: Diagonal(np.where(y > x, 1.0, np.where(x == y, 0.5, 0.0)))),
     doc="The larger of two entries; equal ones share the cotangent in halves.",
-)  # fmt: skip
+)
 minimum = primitive(
     "minimum", np.minimum, elementwise=True, saves="x y",
     vjp=(lambda g, out, x, y: g * _share(y, x),
@@ -224,7 +224,7 @@ minimum = primitive(
     jacobian=(lambda out, x, y: Diagonal(np.where(x < y, 1.0, np.where(x == y, 0.5, 0.0))),
               lambda out, x, y: Diagonal(np.where(y < x, 1.0, np.where(x == y, 0.5, 0.0)))),
     doc="The smaller of two entries; equal ones share the cotangent in halves.",
-)  # fmt: skip
+)
 _where = primitive(
     "where", np.where, elementwise=True, saves="condition",
     vjp=(None,
@@ -233,12 +233,12 @@ _where = primitive(
     jacobian=(None,
               lambda out, condition, x, y: Diagonal(condition.astype(float)),
               lambda out, condition, x, y: Diagonal(1.0 - condition)),
-)  # fmt: skip
+)
 _clamp = primitive(
     "clamp", lambda x, *, low, high: np.clip(x, low, high), elementwise=True, saves="x",
     vjp=lambda g, out, x, *, low, high: np.where(_within(x, low, high), g, 0.0),
     jacobian=lambda out, x, *, low, high: Diagonal((np.clip(x, low, high) == x).astype(float)),
-)  # fmt: skip
+)
 
 
 def _share(x: Any, y: Any) -> Any:
@@ -301,7 +301,7 @@ def _step(name: str, function: np.ufunc) -> Any:
         vjp=lambda g, out, x: np.zeros_like(g),
         jacobian=lambda out, x: Diagonal(np.zeros(x.shape)),
         doc=f"``numpy.{function.__name__}``, with derivative 0.",
-    )  # fmt: skip
+    )
 
 
 sign = _step("sign", np.sign)

@@ -14,7 +14,7 @@ _slice = primitive(
     "slice", lambda x, *, index: x[index],
     vjp=lambda g, out, x, *, index: _unslice(g, index=index, shape=x.shape, lead=g.ndim - out.ndim),
     jacobian=lambda out, x, *, index: Selection.of(lambda positions: positions[index], x.shape),
-)  # fmt: skip
+)
 
 
 def _put(x: Any, index: Any, shape: Any, lead: int) -> Any:
@@ -28,7 +28,7 @@ _unslice = primitive(
     vjp=lambda g, out, x, *, index, shape, lead: g[(slice(None),) * (g.ndim - out.ndim + lead) + index],
     jacobian=lambda out, x, *, index, shape, lead: Selection.of(
         lambda positions: positions[(slice(None),) * lead + index], out.shape).T,
-)  # fmt: skip
+)
 
 
 def getitem(x: Any, index: Any) -> Any:

@@ -18,7 +18,7 @@ _matmul = primitive(
     jacobian=(lambda out, x, y: Kron(Identity(x.shape[-2]), mT(y), out.shape[:-2]),
               lambda out, x, y: Kron(x, Identity(y.shape[-1]), out.shape[:-2])),
     doc="The matrix product of the last two axes. With Z = X Y: ∂Z/∂X = I ⊗ Yᵀ and ∂Z/∂Y = X ⊗ I.",
-)  # fmt: skip
+)
 
 
 def mT(x: Any) -> Any:

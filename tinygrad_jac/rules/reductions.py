@@ -14,7 +14,7 @@ _sum = primitive(
     "sum", lambda x, *, axis, keepdims: np.add.reduce(x, axis=axis, keepdims=keepdims),
     vjp=lambda g, out, x, *, axis, keepdims: spread(g, x, axis, keepdims),
     jacobian=lambda out, x, *, axis, keepdims: totals(x.shape, axis, out.shape),
-)  # fmt: skip
+)
 
 
 def spread(g: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:

@@ -15,22 +15,22 @@ _reshape = primitive(
     "reshape", lambda x, *, shape: x.reshape(shape),
     vjp=lambda g, out, x, *, shape: g.reshape(lead_of(g, out) + x.shape),
     jacobian=lambda out, x, *, shape: Identity(x.shape, out.shape),
-)  # fmt: skip
+)
 _permute = primitive(
     "permute", lambda x, *, axes: x.transpose(axes),
     vjp=lambda g, out, x, *, axes: np.transpose(g, _with_lead(_inverse(axes), g)),
     jacobian=lambda out, x, *, axes: Selection.of(lambda positions: positions.transpose(axes), x.shape),
-)  # fmt: skip
+)
 _broadcast_to = primitive(
     "broadcast_to", lambda x, *, shape: np.broadcast_to(x, shape),
     vjp=lambda g, out, x, *, shape: g,  # the engine sums over what was broadcast
     jacobian=lambda out, x, *, shape: Identity(out.shape),
-)  # fmt: skip
+)
 _astype = primitive(
     "astype", lambda x, *, dtype: x.astype(dtype),
     vjp=lambda g, out, x, *, dtype: g,  # the engine gives a cotangent its argument's dtype
     jacobian=lambda out, x, *, dtype: Identity(x.shape),
-)  # fmt: skip
+)
 
 
 def lead_of(g: Any, out: Any) -> tuple[int, ...]:
