@@ -8,8 +8,8 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from . import primitive as _primitive
 from .graph import Variable, wrap
+from .primitive import functions, ufuncs
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,9 +35,9 @@ def public(*numpy_functions: Callable[..., Any]) -> Callable[[F], F]:
 
         for numpy_function in numpy_functions:
             if isinstance(numpy_function, np.ufunc):
-                _primitive.ufuncs[numpy_function] = spelled
+                ufuncs[numpy_function] = spelled
             else:
-                _primitive.functions[numpy_function] = spelled
+                functions[numpy_function] = spelled
         return cast("F", spelled)
 
     return decorate
