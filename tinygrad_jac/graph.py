@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import operator
 import threading
 import weakref
 from collections import deque
@@ -274,12 +275,13 @@ class Variable:
     grad: Any
 
 
+_new = object.__new__
 Tensor: type[Variable] = Variable  # what ops return; tensor.py sets it to its Tensor, the one injection upwards
 
 
 def wrap(array: Any, node: Node | None = None) -> Any:
     """A Tensor of an ndarray (not copied) and a node."""
-    made = Tensor.__new__(Tensor)
+    made = _new(Tensor)
     made.array = array
     made.node = node
     made.grad = None
@@ -369,6 +371,9 @@ def _check_saved(node: Node) -> None:
 # ------------------------------------------------------------------------------------------------ the walk back
 
 
+_age = operator.attrgetter("order")
+
+
 def nodes_between(roots: Iterable[Node], wanted: Iterable[Node] | None = None) -> list[Node]:
     """The nodes that lead from ``roots`` to ``wanted`` (to any leaf if None), newest first.
 
@@ -381,7 +386,7 @@ def nodes_between(roots: Iterable[Node], wanted: Iterable[Node] | None = None) -
             if parent is not None and parent not in seen:
                 seen.add(parent)
                 stack.append(parent)
-    nodes = sorted(seen, key=lambda node: node.order)
+    nodes = sorted(seen, key=_age)
     if wanted is not None:
         leading = set(wanted)
         for node in nodes:
@@ -440,47 +445,50 @@ def walk_back(
         g = pending.pop(node, None)
         if g is None:
             continue
-        primitive = node.primitive
         if node.extras is not None and "hooks" in node.extras:
             g = _run_hooks(node, g, create_graph)
+        primitive = node.primitive
         if primitive is None if asked is None else node in asked:
             found[node] = g
         if primitive is None:
             continue
-        for index, parent in enumerate(node.parents):
+        rules, args, kwargs = primitive.vjp, node.args, node.kwargs
+        out = node if node.out is None else node.out
+        index = -1
+        for parent in node.parents:
+            index += 1
             if parent is None or (leading is not None and parent not in leading):
                 continue
-            if create_graph:
-                c = primitive.pull_back_recorded(node, index, g)
-            else:
-                c = primitive.pull_back(node, index, g)
-            if c is None:
-                continue
             try:
-                if (c.shape if lead_ndim == 0 else c.shape[lead_ndim:]) != parent.shape:
+                if create_graph:
+                    c = primitive.pull_back_recorded(node, index, g)
+                elif kwargs:
+                    c = rules[index](g, out, *args, **kwargs)
+                else:
+                    c = rules[index](g, out, *args)
+                if c is None:  # zero, said shortly
+                    continue
+                if (c.shape[lead_ndim:] if lead_ndim else c.shape) != parent.shape:
                     c = unbroadcast(c, parent.shape, lead_ndim)
-                if c.dtype is not parent.dtype and c.dtype != parent.dtype:
+                if c.dtype is not parent.dtype:
                     c = c.astype(parent.dtype)
-            except (AttributeError, ShapeError) as error:
-                raise GradientError(
-                    f"the VJP rule of '{primitive.name}' for {primitive.argument(index)!r} returned "
-                    f"{_describe(c)}, expected an array of shape {lead + parent.shape}"
-                ) from error
-            if parent in pending:
-                before = pending[parent]
+            except Exception as error:
+                raise _named(error, node, index, lead) from error
+            before = pending.get(parent)
+            if before is not None:
                 if parent in owned and not create_graph:
                     before += c
                 else:
-                    pending[parent] = before + c
-                    if type(pending[parent]) is np.ndarray:
+                    pending[parent] = total = before + c
+                    if type(total) is np.ndarray:
                         owned.add(parent)
-            else:
-                if not create_graph and (parent.primitive is None or (asked is not None and parent in asked)):
-                    # A rule may return its cotangent, or a view of one: what is handed out is a copy then.
-                    if c is g or type(c) is not np.ndarray or c.base is not None:
-                        c = np.array(c)
-                    owned.add(parent)
-                pending[parent] = c
+                continue
+            if not create_graph and (parent.primitive is None or (asked is not None and parent in asked)):
+                # A rule may return its cotangent, or a view of one: what is handed out is a copy then.
+                if c is g or type(c) is not np.ndarray or c.base is not None:
+                    c = np.array(c)
+                owned.add(parent)
+            pending[parent] = c
         if not retain_graph:
             node.release()
     return found
@@ -509,8 +517,17 @@ def _run_hooks(node: Node, g: Array, create_graph: bool) -> Array:
     return g
 
 
-def _describe(c: Any) -> str:
-    return f"an array of shape {c.shape}" if hasattr(c, "shape") else f"{type(c).__name__} {c!r:.60}"
+def _named(error: Exception, node: Node, index: int, lead: tuple[int, ...]) -> Exception:
+    """An error inside of a rule, with the names of the op and of the argument."""
+    primitive, parent = node.primitive, node.parents[index]
+    assert primitive is not None and parent is not None
+    rule = f"the VJP rule of '{primitive.name}' for {primitive.argument(index)!r}"
+    if isinstance(error, UnsavedError):
+        return UnsavedError(f"{rule} reads values that the primitive does not save: {error}; name them in its saves=")
+    return GradientError(
+        f"{rule} failed on a cotangent of shape {lead + node.shape}, where an array of shape {lead + parent.shape} was "
+        f"expected of it: {type(error).__name__}: {error}"
+    )
 
 
 def unbroadcast(c: Array, shape: tuple[int, ...], lead_ndim: int = 0) -> Array:

