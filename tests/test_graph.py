@@ -1,0 +1,588 @@
+"""The engine: recording, the walk back, accumulation, releasing, in-place safety, errors."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+import tracemalloc
+import weakref
+
+import numpy as np
+import pytest
+from kit import randn, scratch_registry
+
+import tinygrad_jac as tj
+from tinygrad_jac.jacobians import Diagonal
+
+
+def leaf(*values, dtype=np.float64):
+    return tj.tensor(np.array(values, dtype=dtype), requires_grad=True)
+
+
+class TestRecording:
+    def test_only_where_a_differentiable_input_asks_for_it(self):
+        x = tj.tensor([1.0, 2.0])
+        assert (x * x).node is None
+        x.requires_grad_()
+        y = x * 2
+        assert y.requires_grad
+        assert not y.is_leaf
+        assert y.grad_fn is y.node
+        assert y.node.parents[0] is x.node
+
+    def test_constants_have_no_edge(self):
+        x, c = leaf(1.0), tj.tensor([2.0])
+        assert (x * c).node.parents == (x.node, None)
+
+    def test_a_node_keeps_what_is_declared_and_nothing_more(self):
+        x = leaf(1.0, 2.0)
+        y = np.exp(x)
+        assert y.node.args == (x.node,)  # the parent stands for the values: a Spec
+        assert y.node.out is y.array
+        z = x * y
+        assert z.node.args[0] is x.array
+        assert z.node.args[1] is y.array
+        assert z.node.out is None
+        big = np.ones(1000)
+        held = weakref.ref(big)
+        s = leaf(*np.ones(1000)) + big
+        del big
+        gc.collect()
+        assert held() is None, "the sum keeps a constant that no rule reads"
+        s.sum().backward()
+
+    def test_dropping_the_tensors_drops_the_graph_at_once(self):
+        gc.collect()
+        gc.disable()
+        try:
+            x = leaf(1.0)
+            y = np.exp(x) * x
+            nodes = [weakref.ref(n) for n in tj.graph.nodes_between([y.node])]
+            del x, y
+            assert [n() for n in nodes] == [None] * len(nodes)
+        finally:
+            gc.enable()
+
+    def test_a_rule_that_reads_what_is_not_saved_says_so(self):
+        with scratch_registry():
+            op = tj.primitive(
+                "forgetful", lambda x: x * 2, vjp=lambda g, out, x: g * x, jacobian=lambda out, x: Diagonal(x)
+            )
+            x = leaf(1.0)
+            with pytest.raises(tj.UnsavedError, match="'forgetful' for 'x' reads values .* saves="):
+                op(x).backward()
+
+    def test_a_missing_rule_is_loud(self):
+        with scratch_registry():
+            op = tj.primitive(
+                "half",
+                lambda x, y: x * y,
+                saves="y",
+                vjp=(lambda g, out, x, y: g * y, None),
+                jacobian=(lambda out, x, y: Diagonal(y), None),
+            )
+            assert op(leaf(1.0), np.array([2.0])).requires_grad
+            with pytest.raises(tj.GradientError, match="'half' has no VJP rule for 'y'.*register"):
+                op(leaf(1.0), leaf(2.0))
+
+
+class TestModes:
+    def test_no_grad_and_its_kin(self):
+        x = leaf(1.0)
+        with tj.no_grad():
+            assert not (x * 2).requires_grad
+            with tj.enable_grad():
+                assert (x * 2).requires_grad
+            assert not (x * 2).requires_grad
+        with tj.inference_mode():
+            assert not (x * 2).requires_grad
+            with tj.inference_mode(False):
+                assert (x * 2).requires_grad
+        assert (x * 2).requires_grad
+
+    def test_restored_through_exceptions(self):
+        with pytest.raises(KeyError), tj.no_grad():
+            raise KeyError
+        assert tj.is_grad_enabled()
+
+    @pytest.mark.parametrize("decorate", [tj.no_grad, tj.no_grad(), tj.inference_mode(), tj.inference_mode])
+    def test_as_decorators(self, decorate):
+        @decorate
+        def f(x):
+            """Doc."""
+            assert not tj.is_grad_enabled()
+            return x * 2
+
+        assert f.__doc__ == "Doc."
+        assert not f(leaf(1.0)).requires_grad
+        assert tj.is_grad_enabled()
+
+    def test_a_decorated_generator_switches_while_its_body_runs(self):
+        @tj.no_grad()
+        def steps():
+            for _ in range(2):
+                yield tj.is_grad_enabled()
+
+        for inside in steps():
+            assert not inside
+            assert tj.is_grad_enabled()
+
+    def test_set_grad_enabled_as_call_and_context(self):
+        tj.set_grad_enabled(False)
+        assert not tj.is_grad_enabled()
+        tj.set_grad_enabled(True)
+        with tj.set_grad_enabled(False):
+            assert not tj.is_grad_enabled()
+        assert tj.is_grad_enabled()
+
+        @tj.set_grad_enabled(False)
+        def f():
+            return tj.is_grad_enabled()
+
+        assert tj.is_grad_enabled()
+        assert not f()
+
+    def test_one_object_nests(self):
+        mode = tj.no_grad()
+        with mode, mode:
+            assert not tj.is_grad_enabled()
+        assert tj.is_grad_enabled()
+
+    def test_each_thread_has_its_own(self):
+        seen = []
+        with tj.no_grad():
+            thread = threading.Thread(target=lambda: seen.append(tj.is_grad_enabled()))
+            thread.start()
+            thread.join()
+        assert seen == [True]
+
+
+class TestBackward:
+    def test_a_reused_input_receives_the_sum(self):
+        x = leaf(3.0)
+        (x * x).backward()
+        assert x.grad.array == [6.0]
+        x.grad = None
+        y = x * 2
+        (y * y + x * y + x).backward()  # 6x² + x
+        assert x.grad.array == [12 * 3 + 1]
+
+    def test_accumulates_over_calls(self):
+        x = leaf(1.0, 2.0)
+        for _ in range(3):
+            (x * x).sum().backward()
+        assert x.grad.array.tolist() == [6.0, 12.0]
+
+    def test_a_leaf_is_its_own_gradient(self):
+        x = leaf(1.0)
+        x.backward()
+        assert x.grad.array == [1.0]
+        seed = np.array([5.0])
+        x.backward(seed)
+        assert x.grad.array == [6.0]
+        assert seed == [5.0]
+
+    def test_gradients_share_no_memory(self):
+        x, y = leaf(1.0, 2.0), leaf(3.0, 4.0)
+        seed = np.array([1.0, 1.0])
+        (x + y).backward(seed)
+        arrays = [x.array, y.array, seed, x.grad.array, y.grad.array]
+        for i, a in enumerate(arrays):
+            for b in arrays[i + 1 :]:
+                assert not np.shares_memory(a, b)
+        x.grad.array += 1
+        assert y.grad.array.tolist() == [1.0, 1.0]
+
+    def test_reshaped_views_are_copied_into_gradients(self):
+        x = leaf(1.0, 2.0)
+        seed = np.ones((2, 1))
+        x.reshape(2, 1).backward(seed)
+        assert not np.shares_memory(x.grad.array, seed)
+
+    def test_the_graph_is_released_and_says_so(self):
+        x = leaf(2.0)
+        y = x * x
+        y.backward()
+        with pytest.raises(tj.GradientError, match="'mul' saved were released.*retain_graph=True"):
+            y.backward()
+        assert x.grad.array == [4.0], "the failed walk changed a gradient"
+
+    def test_a_graph_that_saved_nothing_has_nothing_to_release(self):
+        x = leaf(2.0)
+        y = x + 1
+        y.backward()
+        y.backward()
+        assert x.grad.array == [2.0]
+
+    def test_retain_graph(self):
+        x = leaf(2.0)
+        y = x * x
+        y.backward(retain_graph=True)
+        y.backward()
+        assert x.grad.array == [8.0]
+
+    def test_inputs_restricts(self):
+        x, w = leaf(2.0), leaf(3.0)
+        h = x * w
+        (h * h).backward(inputs=[x, h])
+        assert x.grad.array == [36.0]
+        assert h.grad.array == [12.0]
+        assert w.grad is None
+
+    def test_higher_derivatives(self):
+        x = leaf(2.0)
+        g = x**5
+        for expected in (80, 160, 240, 240, 120):
+            (g,) = tj.autograd.grad(g, x, create_graph=True)
+            assert g.array == pytest.approx(np.array([expected]), rel=1e-14)
+
+    def test_create_graph_through_backward(self):
+        x = leaf(2.0)
+        (x**3).backward(create_graph=True)
+        assert x.grad.requires_grad
+        g, x.grad = x.grad, None
+        g.backward()
+        assert x.grad.array == [12.0]
+
+    def test_many_seeds_in_one_walk(self):
+        W = tj.tensor(randn(4, 3), requires_grad=True)
+        x = randn(3)
+        z = W @ x
+        (J,) = tj.autograd.grad(z, W, np.eye(4), is_grads_batched=True)
+        expected = np.einsum("ki,j->kij", np.eye(4), x)
+        assert np.array_equal(J.array, expected)
+
+    def test_diamonds_are_walked_once(self):
+        y = x = leaf(1.0)
+        for _ in range(60):
+            y = y + y
+        assert len(tj.graph.nodes_between([y.node])) == 61
+        y.backward()
+        assert x.grad.array == [2.0**60]
+
+    def test_a_gradient_has_its_tensors_dtype(self):
+        x = tj.tensor([1.0], requires_grad=True)
+        w = leaf(2.0)
+        (x * w).backward()
+        assert x.grad.dtype == np.float32
+        assert w.grad.dtype == np.float64
+
+    def test_scalars_are_weak(self):
+        x = tj.tensor([1.0], requires_grad=True)
+        for y in (2 * x, x * 2.0, x / 3, x**2, 1 - x, 2.0**x):
+            assert y.dtype == np.float32
+
+    @pytest.mark.parametrize("shape", [(), (0,), (3, 0, 2), (1,)])
+    def test_shapes_at_the_edge(self, shape):
+        x = tj.tensor(np.ones(shape), requires_grad=True)
+        (x * 3).sum().backward()
+        assert np.array_equal(x.grad.array, np.full(shape, 3.0))
+        assert type(x.grad.array) is np.ndarray
+
+    def test_hooks_of_dead_leaves_are_no_trouble(self):
+        x = leaf(1.0)
+        y = x * leaf(2.0)  # the second leaf is gone
+        gc.collect()
+        y.backward()
+        assert x.grad.array == [2.0]
+
+
+class TestGrad:
+    def test_intermediate_tensors_can_be_asked_for(self):
+        x = leaf(2.0)
+        h = x * 3
+        y = h * h
+        gh, gx = tj.autograd.grad(y, [h, x])
+        assert (gh.array, gx.array) == ([12.0], [36.0])
+        assert x.grad is None
+
+    def test_what_is_returned_belongs_to_the_caller(self):
+        x = leaf(1.0)
+        h = x + 1
+        seed = np.array([1.0])
+        (g,) = tj.autograd.grad(h + 0, h, seed)
+        assert not np.shares_memory(g.array, seed)
+
+    def test_unused(self):
+        x, w = leaf(1.0), leaf(2.0, 3.0)
+        with pytest.raises(tj.GradientError, match=r"do not depend on inputs \[1\] \(shapes \[\(2,\)\]\).*allow_unused"):
+            tj.autograd.grad(x * 2, [x, w])
+        assert tj.autograd.grad(x * 2, [x, w], allow_unused=True)[1] is None
+        assert tj.autograd.grad(x * 2, [x, w], materialize_grads=True)[1].array.tolist() == [0.0, 0.0]
+
+    def test_several_outputs(self):
+        x = leaf(2.0)
+        (g,) = tj.autograd.grad([x * 2, x * x], x, [np.array([1.0]), np.array([10.0])])
+        assert g.array == [42.0]
+
+
+class TestErrors:
+    def test_not_a_scalar(self):
+        with pytest.raises(tj.GradientError, match=r"shape \(2,\) needs its cotangent: pass gradient="):
+            (leaf(1.0, 2.0) * 2).backward()
+
+    def test_nothing_requires_a_gradient(self):
+        with pytest.raises(tj.GradientError, match="does not require a gradient: create .* requires_grad=True"):
+            tj.tensor([1.0]).sum().backward()
+
+    def test_integers(self):
+        with pytest.raises(tj.GradientError, match="integers have no gradient"):
+            tj.tensor([1]).sum().backward()
+        with pytest.raises(TypeError, match="only floating-point tensors can require gradients, not int64"):
+            tj.tensor([1], requires_grad=True)
+
+    def test_a_cotangent_of_the_wrong_shape(self):
+        with pytest.raises(tj.ShapeError, match=r"cotangent has shape \(3,\), the tensor \(2,\)"):
+            (leaf(1.0, 2.0) * 2).backward(np.ones(3))
+
+    def test_shapes_that_do_not_broadcast(self):
+        with pytest.raises(tj.ShapeError, match=r"add: shapes \(2,\) and \(3,\) do not broadcast"):
+            leaf(1.0, 2.0) + leaf(1.0, 2.0, 3.0)
+        with pytest.raises(RuntimeError, match="do not broadcast"):  # as PyTorch's users catch it
+            leaf(1.0, 2.0) + np.ones(3)
+
+    def test_a_rule_that_returns_the_wrong_shape(self):
+        with scratch_registry():
+            op = tj.primitive(
+                "bent", lambda x: x * 1, vjp=lambda g, out, x: g[:1], jacobian=lambda out, x: Diagonal(x)
+            )
+            x = leaf(1.0, 2.0)
+            with pytest.raises(tj.GradientError, match=r"rule of 'bent' for 'x' failed .* shape \(2,\) was expected"):
+                op(x).backward(np.ones(2))
+            assert x.grad is None
+
+    def test_what_is_not_a_tensor(self):
+        with pytest.raises(TypeError, match="must be Tensors, not ndarray"):
+            tj.autograd.grad(leaf(1.0), np.ones(1))
+
+
+class TestInPlace:
+    def test_the_training_step(self):
+        w = leaf(1.0, 2.0)
+        (w * w).sum().backward()
+        with tj.no_grad():
+            w -= 0.5 * w.grad
+        assert w.array.tolist() == [0.0, 0.0]
+        assert w.is_leaf
+        assert w.requires_grad
+
+    @pytest.mark.parametrize("change", ["x += 1", "x *= 2", "x[0] = 5.0", "x /= 2", "x -= x"])
+    def test_a_leaf_is_refused_while_recording(self, change):
+        x = leaf(1.0, 2.0)
+        with pytest.raises(tj.GradientError, match=r"leaf tensor of shape \(2,\).*no_grad"):
+            exec(change, {"x": x})
+        assert x.array.tolist() == [1.0, 2.0]
+
+    def test_on_what_was_computed_it_is_differentiated(self):
+        x = leaf(1.0, 2.0)
+        y = x * 1
+        y *= x
+        y += 1
+        y -= 2 * x
+        y /= 2
+        y[0] = 3 * x[1]
+        y.sum().backward()  # (x₁² + 1 - 2x₁)/2 in the second place, 3x₁ in the first
+        assert x.grad.array.tolist() == [0.0, 3.0 + 1.0]
+
+    def test_a_saved_array_that_was_changed_is_found(self):
+        x = leaf(1.0, 2.0)
+        h = x * 2
+        y = (h * h).sum()
+        h += 1
+        with pytest.raises(
+            tj.GradientError, match=r"shape \(2,\) that 'mul' saved.*is at version 1, expected version 0"
+        ):
+            y.backward()
+        assert x.grad is None
+
+    def test_also_through_views_and_outside_of_the_graph(self):
+        x = leaf(1.0, 2.0)
+        h = x * 2
+        y = np.exp(h)
+        with tj.no_grad():
+            y[0] += 1
+        with pytest.raises(tj.GradientError, match="'exp' saved"):
+            y.sum().backward()
+        w = leaf(1.0)
+        z = w * w
+        with tj.no_grad():
+            w -= 1
+        with pytest.raises(tj.GradientError, match="'mul' saved"):
+            z.backward()
+
+    def test_what_was_not_saved_may_change(self):
+        x = leaf(1.0, 2.0)
+        h = x * 2
+        y = h + 1
+        h *= 5
+        y.sum().backward()
+        assert x.grad.array.tolist() == [2.0, 2.0]
+
+    def test_a_view_of_what_was_rewritten_is_refused_when_used(self):
+        x = leaf(1.0, 2.0)
+        h = x * 2
+        row = h[0]
+        h *= 3
+        with pytest.raises(tj.GradientError, match="shares its memory with a tensor that was changed in place"):
+            row * 2
+        h2 = x * 2
+        row = h2[0]
+        row *= 3
+        with pytest.raises(tj.GradientError, match="shares its memory"):
+            h2.sum()
+
+    def test_versions_count(self):
+        x = tj.tensor([1.0, 2.0])
+        assert x._version == 0
+        x += 1
+        x[0] = 4.0
+        assert x._version == 2
+        assert x[1:]._version == 2
+
+    def test_what_does_not_fit_changes_nothing(self):
+        n = tj.tensor([1, 2])
+        with pytest.raises(TypeError, match="float.* does not fit a tensor of dtype int64"):
+            n += 0.5
+        assert n.array.tolist() == [1, 2]
+        x = tj.tensor([1.0])
+        with pytest.raises(tj.ShapeError, match="it cannot grow"):
+            x += tj.ones(3)
+        with pytest.raises(ValueError, match="read-only or shared"):
+            x.expand(3).__iadd__(1)
+
+    def test_nothing_is_kept_for_arrays_that_are_gone(self):
+        gc.collect()
+        before = len(tj.graph.changes)
+        for _ in range(100):
+            t = tj.tensor([1.0])
+            t += 1
+        del t
+        gc.collect()
+        assert len(tj.graph.changes) <= before
+
+
+class TestScale:
+    def test_a_chain_of_a_million_ops(self):
+        limit = sys.getrecursionlimit()
+        x = leaf(1.0)
+        y = x
+        for _ in range(1_000_000):
+            y = y + x
+        assert len(repr(y)) < 100
+        y.backward()
+        assert x.grad.array == [1_000_001.0]
+        del y
+        assert sys.getrecursionlimit() == limit
+
+    def test_memory_of_a_training_loop_is_flat(self):
+        w = tj.tensor(randn(50, 50), requires_grad=True)
+        x = tj.tensor(randn(8, 50))
+
+        def step():
+            loss = ((x @ w) ** 2).sum()
+            loss.backward()
+            with tj.no_grad():
+                w.__isub__(1e-4 * w.grad)
+            w.grad = None
+
+        for _ in range(50):
+            step()
+        gc.collect()
+        tracemalloc.start()
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(1000):
+            step()
+        gc.collect()
+        grown = tracemalloc.get_traced_memory()[0] - before
+        tracemalloc.stop()
+        assert grown < w.array.nbytes, f"1,000 steps left {grown} bytes behind"
+
+
+class TestNumPyProtocols:
+    def test_ufuncs_and_functions_are_the_librarys(self):
+        x = leaf(0.5, 1.0)
+        for y in (np.sin(x), np.add(x, 1), np.ones(2) * x, np.sum(x), np.exp(x) / 2, 2 / np.sqrt(x)):
+            assert isinstance(y, tj.Tensor)
+            assert y.requires_grad
+
+    def test_unknown_functions_say_how_to_register(self):
+        with pytest.raises(TypeError, match="numpy.i0 .*register a derivative"):
+            np.i0(leaf(1.0))
+        with pytest.raises(TypeError, match="numpy.hypot.*out"):
+            np.hypot(leaf(1.0), leaf(1.0), out=np.zeros(1))
+
+    def test_an_array_of_a_tracked_tensor_is_refused(self):
+        with pytest.raises(tj.GradientError, match="detach"):
+            np.asarray(leaf(1.0))
+        assert np.asarray(tj.tensor([1.0])).tolist() == [1.0]
+
+    def test_primitives_on_arrays_return_arrays(self):
+        assert type(tj.exp(np.ones(2))) is np.ndarray
+        assert isinstance(tj.sum(np.ones(2)), np.floating)
+
+
+class TestRegistration:
+    def good(self, **changes):
+        given = dict(
+            name="trial", forward=lambda x: x * 2, vjp=lambda g, out, x: g * 2, jacobian=lambda out, x: Diagonal(x)
+        )
+        given.update(changes)
+        return tj.primitive(given.pop("name"), given.pop("forward"), **given)
+
+    def test_listing(self):
+        names = [p.name for p in tj.primitives()]
+        assert names == sorted(names)
+        mul = next(p for p in tj.primitives() if p.name == "mul")
+        assert (mul.arguments, mul.saves) == (("x", "y"), {"x", "y"})
+
+    def test_what_is_refused(self):
+        with scratch_registry():
+            self.good()
+            with pytest.raises(ValueError, match="'trial' is registered already; pass replace=True"):
+                self.good()
+            self.good(replace=True)
+            for changes, message in [
+                (dict(saves="y"), r"saves \['y'\], but its arguments are \('x',\)"),
+                (dict(vjp=(None,), jacobian=(None,)), "has no VJP rule"),
+                (dict(jacobian=(lambda out, x: x, lambda out, x: x)), "1 rules and 2 statements"),
+                (dict(jacobian=lambda out, y: y), "disagree"),
+                (dict(vjp=lambda g, out, x, y: g, jacobian=lambda out, x, y: x), "2 rules|but 1 rules"),
+                (dict(composition=lambda x: x), "must save all"),
+                (dict(residual=lambda out, x: x), "does not save it"),
+            ]:
+                with pytest.raises(ValueError, match=message):
+                    self.good(replace=True, **changes)
+            with pytest.raises(TypeError, match="plain functions"):
+                self.good(replace=True, vjp=np.exp)
+
+    def test_a_composition_is_differentiated_where_the_fused_rule_cannot_be(self):
+        with scratch_registry():
+            fused = tj.primitive(
+                "fused_cube",
+                lambda x: x**3,
+                saves="x",
+                vjp=lambda g, out, x: np.asarray(g) * 3 * np.asarray(x) ** 2,
+                jacobian=lambda out, x: Diagonal(3 * x**2),
+                composition=lambda x: x * x * x,
+            )
+            x = leaf(2.0)
+            y = x * 3
+            (g,) = tj.autograd.grad(fused(y), x, create_graph=True)
+            assert g.array == [3 * 3 * 36]
+            assert tj.autograd.grad(g, x)[0].array == [9 * 6 * 6]
+
+    def test_an_argument_computed_from_another_keeps_its_partial_derivative(self):
+        with scratch_registry():
+            fused = tj.primitive(
+                "fused_product",
+                lambda x, y: x * y,
+                saves="x y",
+                vjp=(lambda g, out, x, y: g * y, lambda g, out, x, y: g * x),
+                jacobian=(lambda out, x, y: Diagonal(y), lambda out, x, y: Diagonal(x)),
+                composition=lambda x, y: x * y,
+            )
+            x = leaf(2.0)
+            (g,) = tj.autograd.grad(fused(x * x, x), x, create_graph=True)
+            assert g.array == [12.0]
+            assert tj.autograd.grad(g, x)[0].array == [12.0]
