@@ -157,6 +157,22 @@ class set_grad_enabled(_GradMode):
         return super().__call__(function)
 
 
+class Observer:
+    """What may watch a thread's graph being recorded and walked: the base of the debug mode. Does nothing itself."""
+
+    def recorded(self, node: Node, values: Sequence[Any], out: np.ndarray[Any, Any]) -> None:
+        """An op was recorded, with all its argument values, saved or not."""
+
+    def visited(self, node: Node, g: Array) -> None:
+        """The walk back is about to run the rules of a node on a cotangent."""
+
+    def walked(self, roots: Sequence[tuple[Node, Array]], found: dict[Node, Array]) -> None:
+        """A walk is complete; its graph is not yet released."""
+
+
+observers: dict[int, Observer] = {}  # by thread; empty in ordinary use, and asked for no more than that by ops
+
+
 # ------------------------------------------------------------------------------------------------ nodes
 
 
@@ -438,6 +454,7 @@ def walk_back(
     nodes = nodes_between(pending, asked)
     _check_usable(nodes, asked)
     leading = None if asked is None else set(nodes)
+    observer = observers.get(threading.get_ident()) if observers else None
     owned: set[Node] = set()  # nodes whose pending cotangent was allocated here, so that it may be added to in place
     found: dict[Node, Array] = {}
 
@@ -452,6 +469,8 @@ def walk_back(
             found[node] = g
         if primitive is None:
             continue
+        if observer is not None:
+            observer.visited(node, g)
         rules, args, kwargs = primitive.vjp, node.args, node.kwargs
         out = node if node.out is None else node.out
         index = -1
@@ -489,7 +508,11 @@ def walk_back(
                     c = np.array(c)
                 owned.add(parent)
             pending[parent] = c
-        if not retain_graph:
+        if not retain_graph and observer is None:
+            node.release()
+    if observer is not None:
+        observer.walked(roots, found)
+        for node in () if retain_graph else nodes:
             node.release()
     return found
 

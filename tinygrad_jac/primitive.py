@@ -7,6 +7,7 @@ the rest: recording, broadcasting, accumulation, second derivatives, composition
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from . import dtypes, graph
 from .errors import GradientError, ShapeError
-from .graph import Array, Node, Spec, Variable, mode, rewritten, tick, walk_back, wrap
+from .graph import Array, Node, Spec, Variable, mode, observers, rewritten, tick, walk_back, wrap
 from .jacobians import Jacobian, Selection
 
 Rule = Callable[..., Any]
@@ -148,7 +149,7 @@ class Primitive:
 
         def unary(x: Any) -> Any:
             parent = x.node if isinstance(x, Variable) else None
-            if parent is None or rewritten or not mode.recording:
+            if parent is None or rewritten or observers or not mode.recording:
                 return self(x)
             array = x.array
             out = forward(array)
@@ -181,7 +182,7 @@ class Primitive:
                 a, p, b, q = x, None, y.array, y.node
             else:
                 return self(x, y)
-            if rewritten or not mode.recording:
+            if rewritten or observers or not mode.recording:
                 return self(x, y)
             try:
                 out = forward(a, b)
@@ -237,6 +238,8 @@ class Primitive:
                     f"'{self.name}' has no VJP rule for {self.argument(index)!r}, which requires a gradient: detach() "
                     "it, or register a primitive with a rule for it (see tinygrad_jac.primitive)"
                 )
+        if observers and (observer := observers.get(threading.get_ident())) is not None:
+            observer.recorded(node, values, out)
         return node
 
     def argument(self, index: int) -> str:
