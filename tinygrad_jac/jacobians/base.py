@@ -232,10 +232,9 @@ class Compose(Jacobian):
 
     @property
     def nnz(self) -> int:
-        # A diagonal or a selection next to another factor scales or picks its rows or columns: exact without products.
-        pattern: Any = 1
-        for factor in self.factors:
-            pattern = pattern @ (factor.dense() != 0).astype(float) if np.ndim(pattern) else factor.dense() != 0
+        pattern: Any = self.factors[0].dense() != 0
+        for factor in self.factors[1:]:
+            pattern = pattern.astype(float) @ (factor.dense() != 0) > 0
         return int(np.count_nonzero(pattern))
 
     def _jvp(self, v: Array, lead: Shape) -> Array:
@@ -298,17 +297,13 @@ class Sum(Jacobian):
 
 
 def compose(*factors: Jacobian) -> Jacobian:
-    """The product of Jacobians, with neighbours merged where their structures know how (`Jacobian._merge`)."""
+    """The product of Jacobians, with neighbours merged where their structures know how (see `products`)."""
     flat: list[Jacobian] = []
     for factor in factors:
         for piece in factor.factors if isinstance(factor, Compose) else [factor]:
-            if flat and flat[-1].in_shape != piece.out_shape:
-                Compose([flat[-1], piece])  # raises, with the shapes
-            merged = _merge(flat[-1], piece) if flat else None
-            if merged is None:
-                flat.append(piece)
-            else:
-                flat[-1] = merged
+            flat.append(piece)
+            while len(flat) > 1 and (merged := _merge(flat[-2], flat[-1])) is not None:
+                flat[-2:] = [merged]
     return flat[0] if len(flat) == 1 else Compose(flat)
 
 
@@ -317,5 +312,7 @@ products: dict[tuple[type, type], Any] = {}
 
 
 def _merge(left: Jacobian, right: Jacobian) -> Jacobian | None:
+    if left.in_shape != right.out_shape:
+        Compose([left, right])  # raises, with the shapes
     rule = products.get((type(left), type(right)))
     return None if rule is None else rule(left, right)
