@@ -14,7 +14,7 @@ from .dtypes import (
     uint8,
 )
 from .errors import GradientError, ShapeError, UnsavedError
-from .graph import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from .modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .primitive import Primitive, primitive, primitives
 from .rules.elementary import exp, log
 from .rules.products import matmul

@@ -1,4 +1,4 @@
-"""The computational graph: nodes, gradient modes, in-place changes, and the walk back.
+"""The computational graph: nodes, and the walk back.
 
 The graph is made of `Node`s that point to the nodes of their inputs. A node knows which primitive made it and holds
 what that primitive declared to save; it never holds a `Tensor`, so dropping the last Tensor of a graph drops the graph.
@@ -8,170 +8,29 @@ is a loop over nodes sorted by age, with no recursion in it.
 
 from __future__ import annotations
 
-import functools
-import itertools
 import math
 import operator
 import threading
 import weakref
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from . import versions
 from .errors import GradientError, ShapeError, UnsavedError
+from .modes import enable_grad as enable_grad
+from .modes import mode as mode
+from .modes import no_grad as no_grad
+from .versions import changes as changes
+from .versions import mark_changed as mark_changed
+from .versions import owner_of, rewritten, tick
+from .versions import version_of as version_of
 
 if TYPE_CHECKING:
     from .primitive import Primitive
 
 Array = Any  # an ndarray, a Tensor, or whatever else speaks NumPy's protocols (NEP 13 and 18)
-F = TypeVar("F", bound=Callable[..., Any])
-
-tick = itertools.count(1).__next__  # the clock: one tick for each node and each in-place change
-
-# ------------------------------------------------------------------------------------------------ gradient modes
-
-
-class _Mode(threading.local):
-    recording = True
-
-
-mode = _Mode()  # one per thread; read in the call path of every op
-
-
-def is_grad_enabled() -> bool:
-    """Whether operations on tensors that require gradients are recorded (in this thread)."""
-    return mode.recording
-
-
-class _GradMode:
-    """What the mode switches share: `with`, nesting, decoration, and the former mode back through any exception."""
-
-    enabled: bool
-    before: list[bool]
-    at_start: bool
-
-    def __new__(cls, function: Any = None) -> Any:
-        made = object.__new__(cls)
-        made.before = []
-        return made if function is None else made(function)  # the latter where written as `@no_grad`, no brackets
-
-    def __enter__(self) -> None:
-        self.before.append(mode.recording)
-        mode.recording = self.enabled
-
-    def __exit__(self, *exc: object) -> None:
-        mode.recording = self.before.pop()
-
-    def __call__(self, function: F) -> F:
-        enabled = self.enabled
-
-        def call(step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-            before = mode.recording
-            mode.recording = enabled
-            try:
-                return step(*args, **kwargs)
-            finally:
-                mode.recording = before
-
-        @functools.wraps(function)
-        def generator(*args: Any, **kwargs: Any) -> Any:
-            # The mode holds while the body runs, not while its consumer does: it is set for each step.
-            steps = function(*args, **kwargs)
-            end = object()
-            while (value := call(next, steps, end)) is not end:
-                yield value
-
-        @functools.wraps(function)
-        def plain(*args: Any, **kwargs: Any) -> Any:
-            return call(function, *args, **kwargs)
-
-        is_generator = getattr(getattr(function, "__code__", None), "co_flags", 0) & _CO_GENERATOR
-        return cast("F", generator if is_generator else plain)
-
-
-_CO_GENERATOR = 0x20  # inspect.CO_GENERATOR, without the cost of importing inspect
-
-
-class no_grad(_GradMode):
-    """Do not record: inside, results do not require gradients. Context manager and decorator.
-
-    Examples
-    --------
-    >>> import tinygrad_jac as tj
-    >>> w = tj.tensor([1.0], requires_grad=True)
-    >>> with tj.no_grad():
-    ...     w -= 0.5
-    >>> w
-    tensor([0.5000], requires_grad=True)
-    """
-
-    enabled = False
-
-
-class enable_grad(_GradMode):
-    """Record, also inside `no_grad`. Context manager and decorator."""
-
-    enabled = True
-
-
-class inference_mode(_GradMode):
-    """As `no_grad`; ``inference_mode(False)`` records. Context manager and decorator."""
-
-    def __new__(cls, mode: Any = True) -> Any:
-        made = super().__new__(cls)
-        made.enabled = callable(mode) is False and not mode
-        return made(mode) if callable(mode) else made
-
-
-class set_grad_enabled(_GradMode):
-    """Switch recording on or off: at once when called, and for a while as a context manager or decorator.
-
-    Parameters
-    ----------
-    enabled : bool
-
-    Examples
-    --------
-    >>> import tinygrad_jac as tj
-    >>> x = tj.tensor([1.0], requires_grad=True)
-    >>> with tj.set_grad_enabled(False):
-    ...     (x * 2).requires_grad
-    False
-    """
-
-    def __new__(cls, enabled: bool) -> Any:
-        made = super().__new__(cls)
-        made.enabled = bool(enabled)
-        made.at_start = mode.recording
-        mode.recording = made.enabled
-        return made
-
-    def __enter__(self) -> None:
-        mode.recording = self.at_start  # so that leaving restores what was before the call, not what the call set
-        super().__enter__()
-
-    def __call__(self, function: F) -> F:
-        mode.recording = self.at_start
-        return super().__call__(function)
-
-
-class Observer:
-    """What may watch a thread's graph being recorded and walked: the base of the debug mode. Does nothing itself."""
-
-    def recorded(self, node: Node, values: Sequence[Any], out: np.ndarray[Any, Any]) -> None:
-        """An op was recorded, with all its argument values, saved or not."""
-
-    def visited(self, node: Node, g: Array) -> None:
-        """The walk back is about to run the rules of a node on a cotangent."""
-
-    def walked(self, roots: Sequence[tuple[Node, Array]], found: dict[Node, Array]) -> None:
-        """A walk is complete; its graph is not yet released."""
-
-
-observers: dict[int, Observer] = {}  # by thread; empty in ordinary use, and asked for no more than that by ops
-
 
 # ------------------------------------------------------------------------------------------------ nodes
 
@@ -304,87 +163,25 @@ def wrap(array: Any, node: Node | None = None) -> Any:
     return made
 
 
-# ------------------------------------------------------------------------------------------------ in-place changes
-
-
-class _Changes:
-    """When an array was changed in place: how often, and the ticks of the last changes."""
-
-    __slots__ = ("count", "ref", "ticks")
-
-    def __init__(self, array: np.ndarray[Any, Any]) -> None:
-        key = id(array)
-        self.count = 0
-        self.ticks: deque[int] = deque(maxlen=64)
-        self.ref = weakref.ref(array, lambda _: (changes.pop(key, None), rewritten.pop(key, None)))
-
-
-# Both are keyed by the id of the array that owns the memory, so that views share a version with what they view, and
-# hold entries for arrays that were changed in place only: an op that saves an array pays nothing for its version.
-changes: dict[int, _Changes] = {}
-rewritten: dict[int, int] = {}  # arrays changed by a *recorded* in-place op, and the order of its node
-latest_change = 0
-
-
-def owner_of(array: Any) -> Any:
-    """The array that owns the memory that ``array`` views."""
-    owner = array
-    while (base := getattr(array, "base", None)) is not None:
-        array = base
-        if isinstance(array, np.ndarray):
-            owner = array
-    return owner
-
-
-def version_of(array: np.ndarray[Any, Any]) -> int:
-    """How many in-place changes through Tensors the memory of ``array`` has seen."""
-    found = changes.get(id(owner_of(array)))
-    return found.count if found else 0
-
-
-def mark_changed(array: np.ndarray[Any, Any], by: Node | None = None) -> None:
-    """Note an in-place change of ``array``'s memory: by a recorded op (its node given), or outside of the graph."""
-    global latest_change
-    owner = owner_of(array)
-    found = changes.get(id(owner))
-    if found is None:
-        found = changes[id(owner)] = _Changes(owner)
-    latest_change = tick() if by is None else by.order
-    found.count += 1
-    found.ticks.append(latest_change)
-    if by is not None:
-        rewritten[id(owner)] = by.order
-
-
-def check_current(variables: Iterable[Any]) -> None:
-    """Refuse tensors whose memory was rewritten by an in-place op on *another* tensor after they were computed."""
-    for v in variables:
-        if isinstance(v, Variable) and v.node is not None:
-            order = rewritten.get(id(owner_of(v.array)), 0)
-            if v.node.order < order:
-                raise GradientError(
-                    f"a tensor of shape {v.array.shape} made by '{v.node.name}' shares its memory with a tensor that "
-                    "was changed in place since, so its values and its place in the graph no longer agree; take the "
-                    "view again after the change, or write the change out of place (x = x + y)"
-                )
-
-
-def _check_saved(node: Node) -> None:
-    """Raise where an array that ``node`` saved was changed in place since."""
-    for array in (node.out, *(node.args or ())):
-        if not isinstance(array, np.ndarray):
-            continue
-        found = changes.get(id(owner_of(array)))
-        since = sum(t > node.order for t in found.ticks) if found else 0
-        if found and since:
-            raise GradientError(
-                f"an array of shape {array.shape} that '{node.name}' saved for its gradient was changed in place: it "
-                f"is at version {found.count}, expected version {found.count - since}; change a copy (x = x + y), or "
-                "change it after backward()"
-            )
-
-
 # ------------------------------------------------------------------------------------------------ the walk back
+
+
+class Observer:
+    """What may watch a thread's graph being recorded and walked: the base of the debug mode. Does nothing itself."""
+
+    def recorded(self, node: Node, values: Sequence[Any], out: np.ndarray[Any, Any]) -> None:
+        """An op was recorded, with all its argument values, saved or not."""
+
+    def visited(self, node: Node, g: Array) -> None:
+        """The walk back is about to run the rules of a node on a cotangent."""
+
+    def walked(self, roots: Sequence[tuple[Node, Array]], found: dict[Node, Array]) -> None:
+        """A walk is complete; its graph is not yet released."""
+
+
+observers: dict[int, Observer] = {}  # by thread; empty in ordinary use, and asked for no more than that by ops
+
+
 
 
 _age = operator.attrgetter("order")
@@ -517,6 +314,33 @@ def walk_back(
     return found
 
 
+def check_current(variables: Iterable[Any]) -> None:
+    """Refuse tensors whose memory was rewritten by an in-place op on *another* tensor after they were computed."""
+    for v in variables:
+        if isinstance(v, Variable) and v.node is not None:
+            order = rewritten.get(id(owner_of(v.array)), 0)
+            if v.node.order < order:
+                raise GradientError(
+                    f"a tensor of shape {v.array.shape} made by '{v.node.name}' shares its memory with a tensor that "
+                    "was changed in place since, so its values and its place in the graph no longer agree; take the "
+                    "view again after the change, or write the change out of place (x = x + y)"
+                )
+
+
+def _check_saved(node: Node) -> None:
+    """Raise where an array that ``node`` saved was changed in place since."""
+    for array in (node.out, *(node.args or ())):
+        if not isinstance(array, np.ndarray):
+            continue
+        version, since = versions.changes_since(array, node.order)
+        if since:
+            raise GradientError(
+                f"an array of shape {array.shape} that '{node.name}' saved for its gradient was changed in place: it "
+                f"is at version {version}, expected version {version - since}; change a copy (x = x + y), or "
+                "change it after backward()"
+            )
+
+
 def _check_usable(nodes: Iterable[Node], asked: set[Node] | None) -> None:
     """Before any rule runs: every node that will be visited has its saved arrays, unchanged."""
     for node in nodes:
@@ -525,7 +349,7 @@ def _check_usable(nodes: Iterable[Node], asked: set[Node] | None) -> None:
                 f"the arrays that '{node.name}' saved were released by an earlier backward(); "
                 "give that one retain_graph=True to walk the same graph again"
             )
-        if node.order < latest_change:
+        if node.order < versions.latest_change:
             _check_saved(node)
 
 

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from .errors import GradientError, ShapeError
-from .graph import Leaf, Variable, mark_changed, mode, wrap
+from .graph import Leaf, Variable, wrap
+from .modes import mode
 from .primitive import Primitive
+from .versions import mark_changed
 
 
 def apply_in_place(target: Any, primitive: Primitive, *operands: Any, **params: Any) -> Any:
@@ -48,7 +50,7 @@ def apply_in_place(target: Any, primitive: Primitive, *operands: Any, **params: 
         )
     result = primitive(wrap(array.copy(), target.node), *operands, **params)
     _write(array, result.array, primitive.name)
-    mark_changed(array, by=result.node)
+    mark_changed(array, recorded_at=result.node.order)
     target.node = result.node
     return target
 

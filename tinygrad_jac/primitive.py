@@ -15,8 +15,10 @@ import numpy as np
 
 from . import dtypes, graph
 from .errors import GradientError, ShapeError
-from .graph import Array, Node, Spec, Variable, mode, observers, rewritten, tick, walk_back, wrap
+from .graph import Array, Node, Spec, Variable, observers, walk_back, wrap
 from .jacobians import Jacobian, Selection
+from .modes import mode
+from .versions import rewritten, tick
 
 Rule = Callable[..., Any]
 ndarray = np.ndarray

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from . import autograd, dtypes, graph
+from . import autograd, dtypes, graph, versions
 from .errors import GradientError
 from .graph import Leaf, Node, Variable, wrap
 from .inplace import apply_in_place
@@ -116,7 +116,7 @@ class Tensor(Variable):
 
     @property
     def _version(self) -> int:
-        return graph.version_of(self.array)
+        return versions.version_of(self.array)
 
     def __repr__(self) -> str:
         return tensor_text(self)

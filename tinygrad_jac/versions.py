@@ -1,0 +1,71 @@
+"""Versions of arrays: when the memory behind an array was changed in place.
+
+A version is kept for memory that was changed, and for no other, so that an op that saves an array pays nothing for it:
+a node knows the tick at which it was recorded, and whatever it saved must not have changed later.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections import deque
+from typing import Any
+
+import numpy as np
+
+tick = itertools.count(1).__next__  # the clock: one tick for each node and each in-place change
+
+
+class _Changes:
+    """When an array was changed in place: how often, and the ticks of the last changes."""
+
+    __slots__ = ("count", "ref", "ticks")
+
+    def __init__(self, array: np.ndarray[Any, Any]) -> None:
+        key = id(array)
+        self.count = 0
+        self.ticks: deque[int] = deque(maxlen=64)
+        self.ref = weakref.ref(array, lambda _: (changes.pop(key, None), rewritten.pop(key, None)))
+
+
+# Both are keyed by the id of the array that owns the memory, so that views share a version with what they view, and
+# hold entries for arrays that were changed in place only: an op that saves an array pays nothing for its version.
+changes: dict[int, _Changes] = {}
+rewritten: dict[int, int] = {}  # arrays changed by a *recorded* in-place op, and the order of its node
+latest_change = 0
+
+
+def owner_of(array: Any) -> Any:
+    """The array that owns the memory that ``array`` views."""
+    owner = array
+    while (base := getattr(array, "base", None)) is not None:
+        array = base
+        if isinstance(array, np.ndarray):
+            owner = array
+    return owner
+
+
+def version_of(array: np.ndarray[Any, Any]) -> int:
+    """How many in-place changes through Tensors the memory of ``array`` has seen."""
+    found = changes.get(id(owner_of(array)))
+    return found.count if found else 0
+
+
+def mark_changed(array: np.ndarray[Any, Any], recorded_at: int | None = None) -> None:
+    """Note an in-place change of ``array``'s memory: by an op recorded at that tick, or outside of the graph."""
+    global latest_change
+    owner = owner_of(array)
+    found = changes.get(id(owner))
+    if found is None:
+        found = changes[id(owner)] = _Changes(owner)
+    latest_change = tick() if recorded_at is None else recorded_at
+    found.count += 1
+    found.ticks.append(latest_change)
+    if recorded_at is not None:
+        rewritten[id(owner)] = recorded_at
+
+
+def changes_since(array: np.ndarray[Any, Any], order: int) -> tuple[int, int]:
+    """The version of an array, and how many of its changes came after a tick."""
+    found = changes.get(id(owner_of(array)))
+    return (found.count, sum(t > order for t in found.ticks)) if found else (0, 0)
