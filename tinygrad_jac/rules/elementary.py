@@ -5,12 +5,13 @@ The arguments broadcast; rules and statements are written as if they did not, th
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
 import numpy as np
 
-from ..graph import wrap
+from ..graph import Variable, wrap
 from ..jacobians import Diagonal, Identity
 from ..primitive import primitive, ufuncs
 from ..spelling import public, unrecorded
@@ -51,19 +52,35 @@ multiply = primitive(
 divide = primitive(
     "div", np.true_divide, elementwise=True, saves="x y",
     vjp=(lambda g, out, x, y: g / y,
-         lambda g, out, x, y: -g * x / (y * y)),
+         lambda g, out, x, y: -g * (x / y / y)),
     jacobian=(lambda out, x, y: Diagonal(1 / y),
               lambda out, x, y: Diagonal(-x / y**2)),
 )
 power = primitive(
-    "pow", operator.pow, elementwise=True, saves="out x y",
+    "pow", operator.pow, elementwise=True, saves="x y",
     vjp=(lambda g, out, x, y: g * (y * x ** _one_less(y)),
-         lambda g, out, x, y: g * (out * _log_or_zero(x))),
+         lambda g, out, x, y: g * (x**y * _log_of_base(x, y))),
     jacobian=(lambda out, x, y: Diagonal(np.where(y == 0, 0.0, y * x ** np.where(y == 0, 1.0, y - 1.0))),
-              lambda out, x, y: Diagonal(np.where(x == 0, 0.0, out * np.log(np.where(x == 0, 1.0, x))))),
-    doc="``x ** y``. By convention d/dx is 0 where y is 0, and d/dy is 0 where x is 0.",
+              lambda out, x, y: Diagonal(x**y * np.log(np.where((x == 0) & (y >= 0), 1.0, x)))),
+    doc="``x ** y``. By convention d/dx is 0 where y is 0, and d/dy is 0 where x is 0 and y is not negative.",
 )
 ufuncs[np.power] = ufuncs[np.float_power] = power
+remainder = primitive(
+    "remainder", np.remainder, elementwise=True, saves="out x y",
+    vjp=(lambda g, out, x, y: g,
+         lambda g, out, x, y: -g * np.floor_divide(x, y)),
+    jacobian=(lambda out, x, y: Identity(x.shape),
+              lambda out, x, y: Diagonal(-np.round((x - out) / y))),
+    doc="``x - n y`` with the quotient n rounded down; n has derivative 0.",
+)
+fmod = primitive(
+    "fmod", np.fmod, elementwise=True, saves="out x y",
+    vjp=(lambda g, out, x, y: g,
+         lambda g, out, x, y: -g * np.rint((x - out) / y)),
+    jacobian=(lambda out, x, y: Identity(x.shape),
+              lambda out, x, y: Diagonal(-np.trunc(x / y))),
+    doc="``x - n y`` with the quotient n rounded towards 0; n has derivative 0.",
+)
 
 
 def _one_less(y: Any) -> Any:
@@ -73,17 +90,11 @@ def _one_less(y: Any) -> Any:
     return np.where(y == 0, 1, y - 1).astype(y.dtype)
 
 
-def _log_or_zero(x: Any) -> Any:
-    """log x, and 0 where x is 0: 0^y does not change with y."""
+def _log_of_base(x: Any, y: Any) -> Any:
+    """log x, and 0 where x is 0 and y is not negative: there 0^y does not change with y."""
     if isinstance(x, (int, float)):
-        return np.log(x) if x else 0.0
-    return np.where(x == 0, 0.0, np.log(np.where(x == 0, 1.0, x)))
-
-
-@public(np.remainder)
-def remainder(x: Any, y: Any) -> Any:
-    """The remainder with the sign of ``y``: ``x - floor(x / y) * y``, whose floor has derivative 0."""
-    return x - floor(divide(x, y)) * y
+        return math.log(x) if x > 0 else math.nan if x else 0.0
+    return np.log(np.where((x == 0) & (y >= 0), 1.0, x))
 
 
 # ------------------------------------------------------------------------------------------------ powers, logarithms
@@ -139,12 +150,41 @@ square = primitive(
     jacobian=lambda out, x: Diagonal(2 * x),
 )
 reciprocal = primitive(
-    "reciprocal", np.reciprocal, elementwise=True, saves="out",
+    "reciprocal", lambda x: 1 / x, elementwise=True, saves="out",  # np.reciprocal of integers is an integer
     vjp=lambda g, out, x: -g * (out * out),
     jacobian=lambda out, x: Diagonal(-(out**2)),
 )
+ufuncs[np.reciprocal] = reciprocal
+hypot = primitive(
+    "hypot", np.hypot, elementwise=True, saves="out x y",
+    vjp=(lambda g, out, x, y: g * (x / _or_infinity(out)),
+         lambda g, out, x, y: g * (y / _or_infinity(out))),
+    jacobian=(lambda out, x, y: Diagonal(np.cos(np.arctan2(y, x)) * (out > 0)),
+              lambda out, x, y: Diagonal(np.sin(np.arctan2(y, x)))),
+    doc="``sqrt(x² + y²)`` without overflow; by convention the derivative at (0, 0) is 0, as that of a norm.",
+)
+logaddexp = primitive(
+    "logaddexp", np.logaddexp, elementwise=True, saves="out x y",
+    vjp=(lambda g, out, x, y: g * np.exp(x - out),
+         lambda g, out, x, y: g * np.exp(y - out)),
+    jacobian=(lambda out, x, y: Diagonal((1 + np.tanh((x - y) / 2)) / 2),
+              lambda out, x, y: Diagonal((1 + np.tanh((y - x) / 2)) / 2)),
+    doc="``log(exp(x) + exp(y))`` without overflow; the derivatives are the softmax of the two.",
+)
 
-_LN2, _LN10 = 0.6931471805599453, 2.302585092994046
+
+@public(np.logaddexp2)
+def logaddexp2(x: Any, y: Any) -> Any:
+    """``log2(2**x + 2**y)`` without overflow."""
+    return logaddexp(x * _LN2, y * _LN2) / _LN2
+
+
+def _or_infinity(r: Any) -> Any:
+    """r, and infinity where it is 0: what is divided by it becomes 0."""
+    return np.where(r == 0, math.inf, r)
+
+
+_LN2, _LN10 = math.log(2), math.log(10)
 
 # ------------------------------------------------------------------------------------------------ trigonometry
 
@@ -179,11 +219,12 @@ arctan = primitive(
     jacobian=lambda out, x: Diagonal(1 / (1 + x**2)),
 )
 arctan2 = primitive(
-    "atan2", np.arctan2, elementwise=True, saves="y x",
-    vjp=(lambda g, out, y, x: g * x / (x * x + y * y),
-         lambda g, out, y, x: -g * y / (x * x + y * y)),
-    jacobian=(lambda out, y, x: Diagonal(x / (x**2 + y**2)),
-              lambda out, y, x: Diagonal(-y / (x**2 + y**2))),
+    "atan2", np.arctan2, elementwise=True, saves="out y x",
+    vjp=(lambda g, out, y, x: g * (x / _or_infinity(x * x + y * y)),
+         lambda g, out, y, x: -g * (y / _or_infinity(x * x + y * y))),
+    jacobian=(lambda out, y, x: Diagonal(np.cos(out) / np.where(np.hypot(x, y) > 0, np.hypot(x, y), np.inf)),
+              lambda out, y, x: Diagonal(-np.sin(out) / np.where(np.hypot(x, y) > 0, np.hypot(x, y), np.inf))),
+    doc="The angle of the point (x, y), the ordinate given first; by convention the derivative at (0, 0) is 0.",
 )
 sinh = primitive(
     "sinh", np.sinh, elementwise=True, saves="x",
@@ -200,27 +241,61 @@ tanh = primitive(
     vjp=lambda g, out, x: g * (1 - out * out),
     jacobian=lambda out, x: Diagonal(1 - out**2),
 )
+arcsinh = primitive(
+    "asinh", np.arcsinh, elementwise=True, saves="x",
+    vjp=lambda g, out, x: g / np.sqrt(x * x + 1),
+    jacobian=lambda out, x: Diagonal(1 / np.sqrt(x**2 + 1)),
+)
+arccosh = primitive(
+    "acosh", np.arccosh, elementwise=True, saves="x",
+    vjp=lambda g, out, x: g / np.sqrt(x * x - 1),
+    jacobian=lambda out, x: Diagonal(1 / np.sqrt(x**2 - 1)),
+)
+arctanh = primitive(
+    "atanh", np.arctanh, elementwise=True, saves="x",
+    vjp=lambda g, out, x: g / (1 - x * x),
+    jacobian=lambda out, x: Diagonal(1 / (1 - x**2)),
+)
 
 # ------------------------------------------------------------------------------------------------ kinks and choices
 
+
+def _mask(x: Any, keep: Any) -> Any:
+    # Where the dtype has integers of its size, by a bitwise and with all ones or all zeros: np.where branches on every
+    # entry, which on masks without a pattern takes ten times as long.
+    bits = _BITS.get(x.dtype)
+    return np.where(keep, x, 0) if bits is None else (x.view(bits) & np.negative(keep.view(np.int8))).view(x.dtype)
+
+
+_BITS = {np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
+
+masked = primitive(
+    "masked", _mask, elementwise=True, saves="keep",
+    vjp=(lambda g, out, x, keep: masked(g, keep),
+         None),
+    jacobian=(lambda out, x, keep: Diagonal(keep.astype(float)),
+              None),
+    doc="``x`` where the mask of bools holds, else 0: the Hadamard product with 0 and 1, in which 0 times inf is 0.",
+)
 absolute = primitive(
     "abs", np.absolute, elementwise=True, saves="x",
     vjp=lambda g, out, x: g * np.sign(x),
-    jacobian=lambda out, x: Diagonal(np.sign(x)),
+    jacobian=lambda out, x: Diagonal(np.where(x > 0, 1.0, np.where(x < 0, -1.0, 0.0))),
     doc="``|x|``; by convention the derivative at 0 is 0.",
 )
+ufuncs[np.fabs] = absolute
 maximum = primitive(
     "maximum", np.maximum, elementwise=True, saves="x y",
-    vjp=(lambda g, out, x, y: g * _share(x, y),
-         lambda g, out, x, y: g * _share(y, x)),
+    vjp=(lambda g, out, x, y: _share(g, x, y),
+         lambda g, out, x, y: _share(g, y, x)),
     jacobian=(lambda out, x, y: Diagonal(np.where(x > y, 1.0, np.where(x == y, 0.5, 0.0))),
               lambda out, x, y: Diagonal(np.where(y > x, 1.0, np.where(x == y, 0.5, 0.0)))),
     doc="The larger of two entries; equal ones share the cotangent in halves.",
 )
 minimum = primitive(
     "minimum", np.minimum, elementwise=True, saves="x y",
-    vjp=(lambda g, out, x, y: g * _share(y, x),
-         lambda g, out, x, y: g * _share(x, y)),
+    vjp=(lambda g, out, x, y: _share(g, y, x),
+         lambda g, out, x, y: _share(g, x, y)),
     jacobian=(lambda out, x, y: Diagonal(np.where(x < y, 1.0, np.where(x == y, 0.5, 0.0))),
               lambda out, x, y: Diagonal(np.where(y < x, 1.0, np.where(x == y, 0.5, 0.0)))),
     doc="The smaller of two entries; equal ones share the cotangent in halves.",
@@ -228,35 +303,37 @@ minimum = primitive(
 _where = primitive(
     "where", np.where, elementwise=True, saves="condition",
     vjp=(None,
-         lambda g, out, condition, x, y: np.where(condition, g, 0.0),
-         lambda g, out, condition, x, y: np.where(condition, 0.0, g)),
+         lambda g, out, condition, x, y: masked(g, condition),
+         lambda g, out, condition, x, y: masked(g, ~condition)),
     jacobian=(None,
               lambda out, condition, x, y: Diagonal(condition.astype(float)),
               lambda out, condition, x, y: Diagonal(1.0 - condition)),
 )
 _clamp = primitive(
     "clamp", lambda x, *, low, high: np.clip(x, low, high), elementwise=True, saves="x",
-    vjp=lambda g, out, x, *, low, high: np.where(_within(x, low, high), g, 0.0),
+    vjp=lambda g, out, x, *, low, high: masked(g, _within(x, low, high)),
     jacobian=lambda out, x, *, low, high: Diagonal((np.clip(x, low, high) == x).astype(float)),
 )
 
 
-def _share(x: Any, y: Any) -> Any:
-    """1 where x is the larger, 1/2 where the two are equal."""
-    return 0.5 * np.greater(x, y) + 0.5 * np.greater_equal(x, y)
-
-
 def _within(x: Any, low: Any, high: Any) -> Any:
-    inside = True if low is None else x >= low
-    return inside if high is None else inside & (x <= high)
+    if low is None or high is None:
+        return x >= low if high is None else x <= high
+    return (x >= low) & (x <= high)
+
+
+def _share(g: Any, x: Any, y: Any) -> Any:
+    """The cotangent where x is the larger, half of it where the two are equal."""
+    return (masked(g, np.greater(x, y)) + masked(g, np.greater_equal(x, y))) * 0.5
 
 
 @public(np.where)
 def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     """``x`` where the condition holds, else ``y``; with the condition alone, the indices where it holds."""
     if x is None and y is None:
-        return tuple(wrap(i) for i in np.nonzero(_plain_array(condition)))
-    return _where(condition, x, y)
+        return tuple(wrap(i) for i in np.nonzero(_array_of(condition)))
+    condition = condition if isinstance(condition, Variable) else np.asarray(condition)
+    return _where(condition if condition.dtype.kind == "b" else condition != 0, x, y)
 
 
 @public(np.clip)
@@ -265,30 +342,73 @@ def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
 
     The derivative is 1 inside and on the limits, 0 outside. Limits that are arrays take the cotangent where they hold.
 
+    Parameters
+    ----------
+    x : Tensor or ndarray
+    min, max : number, Tensor or ndarray, optional
+        One of them may be left out. Where they cross, the result is ``max``.
+
     Raises
     ------
     ValueError
         Neither limit is given.
+
+    Examples
+    --------
+    >>> import tinygrad_jac as tj
+    >>> from tinygrad_jac.rules.elementary import clamp
+    >>> clamp(tj.tensor([-2.0, 0.5, 2.0]), -1, 1)
+    tensor([-1.0000,  0.5000,  1.0000])
     """
     if min is None and max is None:
         raise ValueError("clamp needs at least one of min and max")
-    if np.ndim(min) == 0 and np.ndim(max) == 0 and not _is_tracked(min) and not _is_tracked(max):
+    if _is_number(min) and _is_number(max):
         return _clamp(x, low=_plain(min), high=_plain(max))
     if min is not None:
-        x = _where(x < min, min, x)
-    return x if max is None else _where(x > max, max, x)
+        x = where(x < min, min, x)
+    return x if max is None else where(x > max, max, x)
 
 
-def _plain_array(x: Any) -> Any:
-    return np.asarray(getattr(x, "array", x))
-
-
-def _is_tracked(value: Any) -> bool:
-    return getattr(value, "node", None) is not None
+def _is_number(limit: Any) -> bool:
+    """Whether a limit is a constant, or left out."""
+    return np.ndim(limit) == 0 and getattr(limit, "node", None) is None
 
 
 def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
+
+
+def _array_of(x: Any) -> Any:
+    return np.asarray(getattr(x, "array", x))
+
+
+@public()
+def lerp(x: Any, end: Any, weight: Any) -> Any:
+    """The point between ``x`` and ``end``: ``x + weight * (end - x)``."""
+    return x + weight * (end - x)
+
+
+@public(np.nan_to_num)
+def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
+    """``x`` with other numbers in place of nan and ±inf (by default 0 and the dtype's largest); derivative 0 there."""
+    if x.dtype.kind != "f":
+        return x
+    largest = np.finfo(x.dtype)
+    x = where(np.isnan(x), nan, x)
+    x = where(x == math.inf, float(largest.max) if posinf is None else posinf, x)
+    return where(x == -math.inf, float(largest.min) if neginf is None else neginf, x)
+
+
+@public(np.deg2rad, np.radians)
+def deg2rad(x: Any) -> Any:
+    """Degrees in radians."""
+    return x * (math.pi / 180)
+
+
+@public(np.rad2deg, np.degrees)
+def rad2deg(x: Any) -> Any:
+    """Radians in degrees."""
+    return x * (180 / math.pi)
 
 
 # ------------------------------------------------------------------------------------------------ steps and tests
@@ -310,6 +430,16 @@ ceil = _step("ceil", np.ceil)
 trunc = _step("trunc", np.trunc)
 rint = _step("round", np.rint)
 
+
+@public(np.round, np.around)
+def round(x: Any, decimals: int = 0) -> Any:
+    """``x`` to a number of decimals, halves to the even neighbour; with derivative 0."""
+    if not decimals or x.dtype.kind in "biu":
+        return rint(x) if x.dtype.kind == "f" else x
+    scale = 10.0 ** abs(decimals)
+    return rint(x * scale) / scale if decimals > 0 else rint(x / scale) * scale
+
+
 equal = unrecorded(np.equal)
 not_equal = unrecorded(np.not_equal)
 less = unrecorded(np.less)
@@ -328,3 +458,4 @@ floor_divide = unrecorded(np.floor_divide)
 isnan = unrecorded(np.isnan)
 isinf = unrecorded(np.isinf)
 isfinite = unrecorded(np.isfinite)
+signbit = unrecorded(np.signbit)
