@@ -92,3 +92,36 @@ def promote(values: list[Any]) -> list[Any]:
         v.astype(target) if isinstance(v, np.ndarray) and v.dtype.kind != "b" and v.dtype != target else v
         for v in values
     ]
+
+
+_LEGACY = {
+    float16: "Half",
+    float32: "Float",
+    float64: "Double",
+    int8: "Char",
+    int16: "Short",
+    int32: "Int",
+    int64: "Long",
+    uint8: "Byte",
+    bool: "Bool",
+}
+
+
+def legacy_name(dtype: np.dtype[Any]) -> str:
+    """``torch.FloatTensor`` for float32, and so on: what ``Tensor.type()`` says."""
+    return f"torch.{_LEGACY.get(dtype, str(dtype).capitalize())}Tensor"
+
+
+def of(given: Any) -> np.dtype[Any]:
+    """The dtype that is meant by a dtype, a legacy name (``"torch.FloatTensor"``) or a tensor class with a dtype.
+
+    Raises
+    ------
+    TypeError
+    """
+    if isinstance(given, str):
+        for dtype in _LEGACY:
+            if legacy_name(dtype) == given:
+                return dtype
+    given = getattr(given, "dtype", given)
+    return np.dtype(given)

@@ -12,7 +12,7 @@ import math
 import operator
 import threading
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -351,6 +351,26 @@ def _check_usable(nodes: Iterable[Node], asked: set[Node] | None) -> None:
             )
         if node.order < versions.latest_change:
             _check_saved(node)
+
+
+class Handle:
+    """What `add_hook` returns: ``remove()`` takes the hook away again."""
+
+    def __init__(self, hooks: dict[int, Any]) -> None:
+        self.hooks = hooks
+        self.key = tick()
+
+    def remove(self) -> None:
+        self.hooks.pop(self.key, None)
+
+
+def add_hook(node: Node, hook: Callable[[Any], Any]) -> Handle:
+    """Have ``hook`` called with each cotangent of a node (a Tensor); what it returns, if not None, replaces it."""
+    if node.extras is None:
+        node.extras = {}
+    handle = Handle(node.extras.setdefault("hooks", {}))
+    handle.hooks[handle.key] = hook
+    return handle
 
 
 def _run_hooks(node: Node, g: Array, create_graph: bool) -> Array:

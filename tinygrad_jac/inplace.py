@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,19 @@ from .primitive import Primitive
 from .versions import mark_changed
 
 
-def apply_in_place(target: Any, primitive: Primitive, *operands: Any, **params: Any) -> Any:
-    """``target = primitive(target, *operands)``, written into the memory that ``target`` and its views share.
+def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The method that changes a Tensor to what ``function`` makes of it: ``mul_`` from ``mul``."""
+
+    def method(self: Any, *operands: Any, **params: Any) -> Any:
+        return apply_in_place(self, function, *operands, **params)
+
+    method.__name__ = method.__qualname__ = f"{function.__name__}_"
+    method.__doc__ = f"`{function.__name__}`, written into this tensor's memory."
+    return method
+
+
+def apply_in_place(target: Any, function: Callable[..., Any], *operands: Any, **params: Any) -> Any:
+    """``target = function(target, *operands)``, written into the memory that ``target`` and its views share.
 
     While recording, the target takes the result's place in the graph, and tensors that share its memory are refused
     from then on where their own place no longer agrees with the values (`graph.check_current`).
@@ -30,37 +42,86 @@ def apply_in_place(target: Any, primitive: Primitive, *operands: Any, **params: 
     ValueError
         The target's memory is read-only or belongs to several of its entries, as after ``expand``.
     """
-    array = target.array
+    array, name = target.array, function.__name__
+    if is_recorded(target, *operands):
+        refuse_leaf(target, name)
+        check_writeable(array)
+        result = function(wrap(array.copy(), target.node), *operands, **params)
+        _write(array, result.array, name)
+        mark_changed(array, recorded_at=result.node.order)
+        target.node = result.node
+        return target
+    check_writeable(array)
+    if not _ufunc_into(array, function, operands):
+        _write(array, function(wrap(array), *operands, **params).array, name)
+    mark_changed(array)
+    return target
+
+
+def set_items(target: Any, index: Any, value: Any, setitem: Callable[..., Any]) -> None:
+    """``target[index] = value``; ``setitem(x, value, index=…)`` is what it means where it is recorded.
+
+    Raises
+    ------
+    GradientError, ShapeError, TypeError, ValueError
+        As `apply_in_place`.
+    """
+    if is_recorded(target, value):
+        apply_in_place(target, setitem, value, index=index)
+        return
+    check_writeable(target.array)
+    target.array[_arrays(index)] = _arrays(value)
+    mark_changed(target.array)
+
+
+def is_recorded(*variables: Any) -> bool:
+    """Whether an op on these would be recorded now."""
+    return mode.recording and any(isinstance(v, Variable) and v.node is not None for v in variables)
+
+
+def refuse_leaf(target: Any, name: str) -> None:
+    """Raise where a leaf that requires a gradient would be changed while recording."""
+    if isinstance(target.node, Leaf):
+        raise GradientError(
+            f"a leaf tensor of shape {target.array.shape} that requires a gradient was to be changed in place by "
+            f"'{name}': its gradient would refer to values that are gone; do it inside no_grad(), or on a clone()"
+        )
+
+
+def check_writeable(array: np.ndarray[Any, Any]) -> None:
+    """Raise where an array cannot be written to."""
     if not array.flags.writeable:
         raise ValueError(
             f"a tensor of shape {array.shape} cannot be changed in place: its memory is read-only or shared between "
             "its own entries (as after expand); change a clone()"
         )
-    tracked = target.node is not None or any(isinstance(o, Variable) and o.node is not None for o in operands)
-    if not (mode.recording and tracked):
-        values = [o.array if isinstance(o, Variable) else o for o in operands]
-        _write(array, primitive.forward(array, *values, **params), primitive.name)
-        mark_changed(array)
-        return target
-    if isinstance(target.node, Leaf):
-        raise GradientError(
-            f"a leaf tensor of shape {array.shape} that requires a gradient was to be changed in place by "
-            f"'{primitive.name}': its gradient would refer to values that are gone; do it inside no_grad(), or on a "
-            "clone()"
-        )
-    result = primitive(wrap(array.copy(), target.node), *operands, **params)
-    _write(array, result.array, primitive.name)
-    mark_changed(array, recorded_at=result.node.order)
-    target.node = result.node
-    return target
 
 
-def _write(array: np.ndarray[Any, Any], values: Any, name: str) -> None:
-    if np.shape(values) != array.shape:
+def _ufunc_into(array: np.ndarray[Any, Any], function: Any, operands: tuple[Any, ...]) -> bool:
+    """Let a ufunc write straight into the array where it can: no temporary of its size."""
+    forward = function.forward if isinstance(function, Primitive) else None
+    if not isinstance(forward, np.ufunc) or array.dtype.kind != "f":
+        return False
+    values = [_arrays(o) for o in operands]
+    if any(np.shape(v) and np.broadcast_shapes(np.shape(v), array.shape) != array.shape for v in values):
+        return False
+    forward(array, *values, out=array, casting="same_kind")
+    return True
+
+
+def _arrays(given: Any) -> Any:
+    if isinstance(given, tuple):
+        return tuple(_arrays(g) for g in given)
+    return given.array if isinstance(given, Variable) else given
+
+
+def _write(array: np.ndarray[Any, Any], values: np.ndarray[Any, Any], name: str) -> None:
+    if values.shape != array.shape:
         raise ShapeError(
-            f"'{name}' in place: the result has shape {np.shape(values)}, the tensor {array.shape}; it cannot grow"
+            f"'{name}' in place: the result has shape {values.shape}, the tensor {array.shape}; it cannot grow"
         )
-    found = np.asarray(values).dtype
-    if found.kind != array.dtype.kind and not np.can_cast(found, array.dtype, casting="same_kind"):
-        raise TypeError(f"'{name}' in place: a result of dtype {found} does not fit a tensor of dtype {array.dtype}")
+    if not np.can_cast(values.dtype, array.dtype, casting="same_kind"):
+        raise TypeError(
+            f"'{name}' in place: a result of dtype {values.dtype} does not fit a tensor of dtype {array.dtype}"
+        )
     np.copyto(array, values, casting="same_kind")
