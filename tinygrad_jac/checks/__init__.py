@@ -1,0 +1,1 @@
+"""Checks: numerical derivatives, and gradients held against them."""
