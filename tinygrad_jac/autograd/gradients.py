@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .errors import GradientError, ShapeError
-from .graph import Leaf, Node, Variable, mark_changed, walk_back, wrap
+from ..errors import GradientError, ShapeError
+from ..graph import Leaf, Node, Variable, mark_changed, walk_back, wrap
 
 
 def backward(
