@@ -1,0 +1,99 @@
+"""Entries in order: what is picked is differentiable, where it stood is not."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+
+from ..primitive import functions
+from ..spelling import axis_of, public
+from .indexing import At, _index
+from .joining import along
+from .results import ValuesIndices
+from .selecting import beside, like, plain
+
+
+def _order(x: Any, axis: int, descending: bool) -> Any:
+    """The positions that sort along an axis; NaN counts as the largest, equal entries keep their order."""
+    array = plain(x)
+    k = axis_of(axis, array.ndim)
+    if not array.ndim:
+        return np.zeros((), np.intp)
+    if not descending:
+        return array.argsort(k, kind="stable")
+    return array.shape[k] - 1 - np.flip(np.flip(array, k).argsort(k, kind="stable"), k)
+
+
+def _picked(x: Any, axis: int, order: Any) -> ValuesIndices:
+    """The entries at positions of which none is named twice along the axis."""
+    at = At(beside(order, axis_of(axis, x.ndim), order.shape), x.shape, 0, True)
+    return ValuesIndices(_index(x, at=at), like(x, order))
+
+
+@public()
+def sort(x: Any, axis: int = -1, descending: bool = False, stable: bool = True) -> ValuesIndices:
+    """The entries in order along an axis, and where each stood.
+
+    NaN counts as the largest; equal entries keep their order, whatever ``stable`` says.
+
+    Returns
+    -------
+    ValuesIndices
+
+    Examples
+    --------
+    >>> import tinygrad_jac as tj
+    >>> values, indices = sort(tj.tensor([3.0, 1.0, 2.0]))
+    >>> values
+    tensor([1., 2., 3.])
+    >>> indices
+    tensor([1, 2, 0])
+    """
+    return _picked(x, axis, _order(x, axis, descending))
+
+
+@public(np.argsort)
+def argsort(x: Any, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
+    """The positions that sort along an axis: `sort`'s indices."""
+    return like(x, _order(x, axis, descending))
+
+
+@public()
+def topk(x: Any, k: int, axis: int = -1, largest: bool = True, sorted: bool = True) -> ValuesIndices:
+    """The k largest or smallest entries along an axis, in order, and where each stood.
+
+    Raises
+    ------
+    ValueError
+        There are fewer than k.
+    """
+    at = axis_of(axis, x.ndim)
+    n = x.shape[at] if x.ndim else 1
+    if not 0 <= k <= n:
+        raise ValueError(f"topk: {k} entries were asked for along axis {axis} of shape {x.shape}, which has {n}")
+    return _picked(x, axis, _order(x, axis, largest)[along(at, slice(int(k)))] if x.ndim else _order(x, axis, largest))
+
+
+def unique(
+    input: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
+    """The different entries in order (or the different slices along an axis); not differentiable.
+
+    Returns
+    -------
+    values, or a tuple of them
+        With ``return_inverse`` where each entry is among them, with ``return_counts`` how often each occurs.
+    """
+    return _unique(input, return_inverse=return_inverse, return_counts=return_counts, axis=dim)
+
+
+def _unique(ar: Any, *flags: bool, **options: Any) -> Any:
+    found = cast("Any", np.unique)(plain(ar), *flags, **options)
+    return tuple(like(ar, part) for part in found) if isinstance(found, tuple) else like(ar, found)
+
+
+# ------------------------------------------------------------------------------------------------ NumPy's names
+
+functions[np.unique] = _unique
+functions[np.sort] = lambda a, axis=-1: sort(a.reshape(-1), -1).values if axis is None else sort(a, axis).values

@@ -1,0 +1,364 @@
+"""Entries picked or placed by position or by mask: all of it is composed of indexing's primitives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import ShapeError
+from ..graph import Variable, wrap
+from ..primitive import functions
+from ..spelling import axis_of, public
+from .elementary import where
+from .indexing import At, _index, _scatter_add, getitem, setitem
+from .joining import along
+from .shaping import broadcast_tensors
+
+
+def plain(x: Any) -> Any:
+    """The ndarray of a Tensor, or of anything else."""
+    return np.asarray(getattr(x, "array", x))
+
+
+def like(x: Any, array: Any) -> Any:
+    """An array without history, as a Tensor where ``x`` is one."""
+    return wrap(np.asarray(array)) if isinstance(x, Variable) else array
+
+
+def _positions(what: str, index: Any) -> Any:
+    """An integer array that nobody else can change."""
+    array = np.array(plain(index))
+    if array.dtype.kind not in "iu" and array.size:
+        raise TypeError(f"{what} takes integers as positions, not {array.dtype}")
+    return array.astype(np.intp, copy=False)
+
+
+def _require_below(what: str, positions: Any, size: int, axis: Any) -> None:
+    if positions.size and not (-size <= positions.min() and positions.max() < size):
+        worst = positions.max() if positions.max() >= size else positions.min()
+        raise IndexError(f"{what}: index {worst} is out of range for axis {axis} of size {size}")
+
+
+def beside(index: Any, axis: int, shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """``index`` along one axis and every position of ``shape`` along the others, as arrays that broadcast."""
+    ndim = len(shape)
+    return tuple(
+        index if k - ndim == axis else np.arange(n).reshape((n,) + (1,) * (ndim - 1 - k)) for k, n in enumerate(shape)
+    )
+
+
+# ------------------------------------------------------------------------------------------------ by position
+
+
+@public()
+def gather(x: Any, axis: int, index: Any) -> Any:
+    """``out[i, j] = x[index[i, j], j]`` for axis 0, and so on: for each entry of ``index``, the entry there.
+
+    Parameters
+    ----------
+    x : array
+    axis : int
+    index : integer array
+        Of as many axes as ``x``, none but ``axis`` longer than in ``x``; its shape is that of the result.
+
+    Raises
+    ------
+    ShapeError
+        The shape of ``index`` does not fit.
+    IndexError
+        A position is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tinygrad_jac as tj
+    >>> gather(tj.tensor([[1.0, 2.0], [3.0, 4.0]]), 1, np.array([[1], [0]]))
+    tensor([[2.],
+            [3.]])
+    """
+    at = _grid("gather", x, axis, index)
+    return _index(x, at=at)
+
+
+def _grid(what: str, x: Any, axis: int, index: Any) -> At:
+    """The places that PyTorch's ``gather`` and ``scatter`` mean."""
+    positions, shape = _positions(what, index), tuple(np.shape(x))
+    k = axis_of(axis, len(shape))
+    if positions.ndim != len(shape) or any(
+        m > n for j, (m, n) in enumerate(zip(positions.shape, shape)) if j - len(shape) != k
+    ):
+        raise ShapeError(f"{what} along axis {axis}: an index of shape {positions.shape} does not fit shape {shape}: "
+                         "it needs as many axes, none but that one longer")
+    if shape:
+        _require_below(what, positions, shape[k], axis)
+    return At(beside(positions, k, positions.shape), shape, 0, False)
+
+
+@public(np.take_along_axis)
+def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Any:
+    """As `gather`, but all axes except ``axis`` broadcast; in the flattened array if it is None.
+
+    Raises
+    ------
+    ShapeError
+        The other axes do not broadcast.
+    IndexError
+        A position is out of range.
+    """
+    if axis is None:
+        x, axis = x.reshape(-1), 0
+    positions, k = _positions("take_along_axis", indices), axis_of(axis, x.ndim)
+    if positions.ndim != x.ndim or any(
+        m != n and 1 not in (m, n) for j, (m, n) in enumerate(zip(positions.shape, x.shape)) if j - x.ndim != k
+    ):
+        raise ShapeError(f"take_along_axis: indices of shape {positions.shape} and shape {x.shape} do not broadcast "
+                         f"beside axis {axis}")
+    _require_below("take_along_axis", positions, x.shape[k], axis)
+    return _index(x, at=At(beside(positions, k, x.shape), x.shape, 0, False))
+
+
+@public(np.take)
+def take(x: Any, indices: Any, axis: int | None = None) -> Any:
+    """The entries at some positions along an axis, or of the flattened array.
+
+    Raises
+    ------
+    IndexError
+        A position is out of range.
+    """
+    if axis is None:
+        x, axis = x.reshape(-1), 0
+    k = axis_of(axis, x.ndim)
+    positions = _positions("take", indices)
+    _require_below("take", positions, x.shape[k], axis)
+    return getitem(x, along(k, positions))
+
+
+@public()
+def index_select(x: Any, axis: int, index: Any) -> Any:
+    """The entries at some positions along an axis, which stays: `take` with a vector of positions.
+
+    Raises
+    ------
+    IndexError
+        A position is out of range.
+    """
+    return take(x, _positions("index_select", index).reshape(-1), axis)
+
+
+@public()
+def select(x: Any, axis: int, index: int) -> Any:
+    """The entry at one position along an axis, which is gone; a view.
+
+    Raises
+    ------
+    IndexError
+        The position is out of range.
+    """
+    return getitem(x, along(axis_of(axis, x.ndim), int(index)))
+
+
+@public()
+def narrow(x: Any, axis: int, start: int, length: int) -> Any:
+    """``length`` entries along an axis, from ``start`` on; a view.
+
+    Raises
+    ------
+    IndexError
+        They are not all there.
+    """
+    k = axis_of(axis, x.ndim)
+    n = x.shape[k]
+    first = int(start) + (n if start < 0 else 0)
+    if length < 0 or not 0 <= first <= first + length <= n:
+        raise IndexError(f"narrow: {length} entries from {start} on are not within axis {axis} of shape {x.shape}")
+    return getitem(x, along(k, slice(first, first + int(length))))
+
+
+def _fitting(what: str, src: Any, shape: tuple[int, ...]) -> Any:
+    """The part of a source that an index of some shape is about: the first entries along each axis."""
+    if np.ndim(src) != len(shape) or any(m > n for m, n in zip(shape, np.shape(src))):
+        raise ShapeError(f"{what}: a source of shape {np.shape(src)} has not an entry for each index of {shape}")
+    return src if np.shape(src) == shape else getitem(src, tuple(slice(n) for n in shape))
+
+
+@public()
+def scatter(x: Any, axis: int, index: Any, src: Any = None, *, value: Any = None) -> Any:
+    """A copy of ``x`` with ``out[index[i, j], j] = src[i, j]`` for axis 0, and so on; the converse of `gather`.
+
+    ``src`` is an array with an entry for each of ``index``, or one number (also as ``value``). Where two entries go to
+    one place, the last one counts.
+
+    Raises
+    ------
+    ShapeError
+        Shapes do not fit.
+    IndexError
+        A position is out of range.
+    """
+    src = value if src is None else src
+    at = _grid("scatter", x, axis, index)
+    shape = np.broadcast_shapes(*(i.shape for i in at.arrays))
+    return setitem(x, _fitting("scatter", src, shape) if np.ndim(src) else src, index=at.arrays)
+
+
+@public()
+def scatter_add(x: Any, axis: int, index: Any, src: Any) -> Any:
+    """``x`` plus, for axis 0, ``src[i, j]`` at ``[index[i, j], j]``, and so on; what goes to one place is summed.
+
+    Raises
+    ------
+    ShapeError
+        Shapes do not fit.
+    IndexError
+        A position is out of range.
+    """
+    at = _grid("scatter_add", x, axis, index)
+    shape = np.broadcast_shapes(*(i.shape for i in at.arrays))
+    return x + _scatter_add(_fitting("scatter_add", src, shape), at=at)
+
+
+@public()
+def index_add(x: Any, axis: int, index: Any, source: Any, *, alpha: Any = 1) -> Any:
+    """``x`` with ``alpha`` times entry i of ``source`` added at position ``index[i]`` along an axis.
+
+    Raises
+    ------
+    ShapeError
+        ``source`` has not ``x``'s shape but for one entry for each position.
+    IndexError
+        A position is out of range.
+    """
+    k, positions = axis_of(axis, x.ndim), _positions("index_add", index).reshape(-1)
+    expected = tuple(positions.size if j - x.ndim == k else n for j, n in enumerate(x.shape))
+    if np.shape(source) != expected:
+        raise ShapeError(f"index_add: a source of shape {np.shape(source)}, expected {expected}")
+    _require_below("index_add", positions, x.shape[k], axis)
+    return x + alpha * _scatter_add(source, at=At((positions,), (x.shape[k],), -k - 1, False))
+
+
+@public()
+def embedding(x: Any, weight: Any, padding_idx: int | None = None) -> Any:
+    """Rows of a table.
+
+    Parameters
+    ----------
+    x : integer array of any shape
+        The rows' numbers.
+    weight : array of shape (count, width)
+    padding_idx : int, optional
+        A row that receives no gradient.
+
+    Returns
+    -------
+    array of shape (*x.shape, width)
+
+    Raises
+    ------
+    IndexError
+        A number is negative, or not below ``count``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tinygrad_jac as tj
+    >>> table = tj.tensor([[0.0, 0.0], [1.0, 2.0]], requires_grad=True)
+    >>> embedding(np.array([1, 1, 0]), table, padding_idx=0).sum().backward()
+    >>> table.grad
+    tensor([[0., 0.],
+            [2., 2.]])
+    """
+    rows, count = _positions("embedding", x), weight.shape[0]
+    if rows.size and (rows.min() < 0 or rows.max() >= count):
+        worst = rows.min() if rows.min() < 0 else rows.max()
+        raise IndexError(f"embedding: row {worst} of a table of {count} rows")
+    found = getitem(weight, rows)
+    if padding_idx is None or not isinstance(weight, Variable):
+        return found
+    is_padding = rows == padding_idx % count
+    return where(is_padding[..., None], wrap(found.array), found)
+
+
+@public()
+def one_hot(x: Any, num_classes: int = -1) -> Any:
+    """For each number a row of integers, 1 at its place and 0 elsewhere.
+
+    Parameters
+    ----------
+    x : integer array of any shape
+    num_classes : int
+        How long rows are; by default as long as the largest number needs.
+
+    Raises
+    ------
+    ValueError
+        A number is negative, or not below ``num_classes``.
+    """
+    numbers = _positions("one_hot", x)
+    count = int(numbers.max(initial=-1)) + 1 if num_classes < 0 else int(num_classes)
+    if numbers.size and (numbers.min() < 0 or numbers.max() >= count):
+        worst = numbers.min() if numbers.min() < 0 else numbers.max()
+        raise ValueError(f"one_hot: {worst} is not a class of {count}: classes are numbered from 0")
+    return like(x, (numbers[..., None] == np.arange(count)).astype(np.int64))
+
+
+# ------------------------------------------------------------------------------------------------ by mask
+
+
+def _mask(what: str, mask: Any) -> Any:
+    array = plain(mask)
+    if array.dtype.kind != "b":
+        raise TypeError(f"{what} takes a mask of bools, not {array.dtype}: compare first, as in mask > 0")
+    return array
+
+
+@public()
+def masked_fill(x: Any, mask: Any, value: Any) -> Any:
+    """``value`` where the mask holds, else ``x``.
+
+    Raises
+    ------
+    TypeError
+        The mask is not of bools.
+    """
+    return where(_mask("masked_fill", mask), value, x)
+
+
+@public()
+def masked_select(x: Any, mask: Any) -> Any:
+    """The entries for which the mask holds, as a vector, once both are broadcast.
+
+    Raises
+    ------
+    TypeError
+        The mask is not of bools.
+    ShapeError
+        The two do not broadcast.
+    """
+    x, holds = broadcast_tensors(x, _mask("masked_select", mask))
+    return getitem(x, holds)
+
+
+def nonzero(x: Any, *, as_tuple: bool = False) -> Any:
+    """Where the entries are not 0: a row of positions for each, or an array of positions for each axis.
+
+    Examples
+    --------
+    >>> import tinygrad_jac as tj
+    >>> nonzero(tj.tensor([[0.0, 3.0], [4.0, 0.0]]))
+    tensor([[0, 1],
+            [1, 0]])
+    """
+    array = plain(x)
+    found = np.nonzero(np.atleast_1d(array))
+    if as_tuple:
+        return tuple(like(x, i) for i in found)
+    return like(x, np.stack(found, axis=1)[:, : array.ndim])
+
+
+# ------------------------------------------------------------------------------------------------ NumPy's names
+
+functions[np.nonzero] = lambda a: nonzero(a, as_tuple=True)
+functions[np.argwhere] = nonzero
+functions[np.flatnonzero] = lambda a: wrap(np.flatnonzero(a.array))
