@@ -211,7 +211,7 @@ def _averaged(
     def run(x: Any) -> Any:
         channels = x.shape[1]
         kernel = np.full((channels, 1, *window.kernel), 1 / count.flat[0] if same else 1, x.dtype)
-        sums = conv(x, kernel, window=window, groups=channels)
+        sums = conv(x, kernel, 0, window=window, groups=channels)
         return sums if same else sums * (1 / count).astype(x.dtype)
 
     return with_batch(name, x, ndim, run)
@@ -459,14 +459,16 @@ def interpolate(
         wanted = per_axis(size, ndim, "size", 1)
     if size is not None or recompute_scale_factor:
         scales = [m / n for n, m in zip(sizes, wanted)]
-    if all(m % n == 0 and s == m // n for n, m, s in zip(sizes, wanted, scales)):
-        # A whole factor: every entry repeated along an axis of its own, the gradient of which is a plain sum.
+    if all(m % n == 0 and (s == m // n or m // n < 3) for n, m, s in zip(sizes, wanted, scales)):
+        # A whole factor: every entry repeated along an axis of its own, the gradient of which is a plain sum. Where the
+        # size stays or doubles, PyTorch too takes the ratio of the sizes for the scale, whatever was given.
         lead = x.shape[:2]
         apart = [k for n in sizes for k in (n, 1)]
         repeated = [k for n, m in zip(sizes, wanted) for k in (n, m // n)]
         return np.broadcast_to(x.reshape(*lead, *apart), (*lead, *repeated)).reshape(*lead, *wanted)
     for axis, (n, m, s) in enumerate(zip(sizes, wanted, scales), 2):
         # In float32, as PyTorch computes it: which entry is the nearest depends on the rounding.
-        places = np.floor(np.arange(m, dtype=np.float32) * np.float32(1 / s)).astype(np.int64)
+        scale = m / n if m in (n, 2 * n) else s
+        places = np.floor(np.arange(m, dtype=np.float32) * np.float32(1 / scale)).astype(np.int64)
         x = x[(slice(None),) * axis + (np.minimum(places, n - 1),)]
     return x
