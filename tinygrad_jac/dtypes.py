@@ -94,7 +94,7 @@ def promote(values: list[Any]) -> list[Any]:
     ]
 
 
-_LEGACY = {
+_LEGACY: dict[np.dtype[Any], str] = {
     float16: "Half",
     float32: "Float",
     float64: "Double",
@@ -123,5 +123,4 @@ def of(given: Any) -> np.dtype[Any]:
         for dtype in _LEGACY:
             if legacy_name(dtype) == given:
                 return dtype
-    given = getattr(given, "dtype", given)
-    return np.dtype(given)
+    return np.dtype(getattr(given, "dtype", given))

@@ -268,7 +268,8 @@ def walk_back(
             continue
         if observer is not None:
             observer.visited(node, g)
-        rules, args, kwargs = primitive.vjp, node.args, node.kwargs
+        args: Any = node.args
+        rules, kwargs = primitive.vjp, node.kwargs
         out = node if node.out is None else node.out
         index = -1
         for parent in node.parents:

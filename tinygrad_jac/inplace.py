@@ -70,7 +70,7 @@ def set_items(target: Any, index: Any, value: Any, setitem: Callable[..., Any]) 
         apply_in_place(target, setitem, value, index=index)
         return
     check_writeable(target.array)
-    target.array[_arrays(index)] = _arrays(value)
+    target.array[index] = _array_of(value)
     mark_changed(target.array)
 
 
@@ -102,16 +102,14 @@ def _ufunc_into(array: np.ndarray[Any, Any], function: Any, operands: tuple[Any,
     forward = function.forward if isinstance(function, Primitive) else None
     if not isinstance(forward, np.ufunc) or array.dtype.kind != "f":
         return False
-    values = [_arrays(o) for o in operands]
+    values = [_array_of(o) for o in operands]
     if any(np.shape(v) and np.broadcast_shapes(np.shape(v), array.shape) != array.shape for v in values):
         return False
     forward(array, *values, out=array, casting="same_kind")
     return True
 
 
-def _arrays(given: Any) -> Any:
-    if isinstance(given, tuple):
-        return tuple(_arrays(g) for g in given)
+def _array_of(given: Any) -> Any:
     return given.array if isinstance(given, Variable) else given
 
 

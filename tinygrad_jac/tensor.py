@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from . import autograd, dtypes, graph, versions
-from .errors import GradientError
+from . import autograd, devices, dtypes, graph, versions
 from .graph import Leaf, Node, Variable, wrap
-from .inplace import apply_in_place
+from .devices import device
+from .errors import GradientError, ShapeError
+from .inplace import apply_in_place, in_place, set_items
 from .primitive import functions, ufuncs
 from .printing import tensor_text
-from .rules import elementary, indexing, products, reductions, shaping
+from .rules import (
+    activations,
+    arranging,
+    elementary,
+    indexing,
+    joining,
+    ordering,
+    products,
+    reductions,
+    selecting,
+    shaping,
+    special,
+)
+from .spelling import sizes_of
 
 
 class Tensor(Variable):
@@ -320,33 +335,220 @@ class Tensor(Variable):
     def __getitem__(self, index: Any) -> Any:
         return indexing.getitem(self, index)
 
+    def __setitem__(self, index: Any, value: Any) -> None:
+        set_items(self, indexing.frozen(index), value, indexing.setitem)
+
     # -------------------------------------------------------------------------------------------- in place
 
-    def __iadd__(self, other: Any) -> Any:
-        return apply_in_place(self, elementary.add, other)
+    __iadd__ = in_place(elementary.add)
+    __isub__ = in_place(elementary.subtract)
+    __imul__ = in_place(elementary.multiply)
+    __itruediv__ = in_place(elementary.divide)
+    __ipow__ = in_place(elementary.power)
 
-    def __isub__(self, other: Any) -> Any:
-        return apply_in_place(self, elementary.subtract, other)
+    # -------------------------------------------------------------------------------------------- gradients and hooks
 
-    def __imul__(self, other: Any) -> Any:
-        return apply_in_place(self, elementary.multiply, other)
+    def register_hook(self, hook: Any) -> Any:
+        """Call ``hook(gradient)`` when this tensor's gradient is computed; what it returns, if not None, replaces it.
 
-    def __itruediv__(self, other: Any) -> Any:
-        return apply_in_place(self, elementary.divide, other)
+        Returns
+        -------
+        Handle
+            With a method ``remove``.
 
-    def __ipow__(self, other: Any) -> Any:
-        return apply_in_place(self, elementary.power, other)
+        Raises
+        ------
+        GradientError
+            The tensor requires no gradient.
+        """
+        if self.node is None:
+            raise GradientError("a hook on a tensor that requires no gradient would never be called")
+        return graph.add_hook(self.node, hook)
 
-    # -------------------------------------------------------------------------------------------- methods
+    def retain_grad(self) -> None:
+        """Keep the gradient of this computed tensor in ``.grad``, as leaves do."""
+        if self.is_leaf:
+            return
+        owner = weakref.ref(self)
+
+        def keep(gradient: Any) -> None:
+            if (tensor := owner()) is not None:
+                autograd.accumulate(tensor, gradient.array.copy() if gradient.node is None else gradient)
+
+        self.register_hook(keep)
+
+    def detach_(self) -> Tensor:
+        """Cut this tensor off from the graph that computed it."""
+        self.node = None
+        return self
+
+    # -------------------------------------------------------------------------------------------- dtype and device
+
+    @property
+    def device(self) -> device:
+        return device("cpu")
+
+    is_cuda = False
 
     def astype(self, dtype: Any) -> Any:
-        """The same values in another dtype; gradients come back in this one."""
+        """The same values in another dtype; gradients come back in this one. The tensor itself if it has that dtype."""
         dtype = np.dtype(dtype)
         return self if dtype == self.dtype else shaping.astype(self, dtype)
 
-    def transpose(self, dim0: int, dim1: int) -> Any:
-        """Two axes exchanged, as in PyTorch; NumPy's ``transpose`` is `permute`."""
-        return shaping.swapaxes(self, dim0, dim1)
+    def to(self, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False, non_blocking: bool = False) -> Any:
+        """In another dtype, or in that of another tensor; a device is accepted if it is the CPU."""
+        for given in (*args, device):
+            if isinstance(given, Variable):
+                dtype = given.array.dtype
+            elif isinstance(given, (np.dtype, type)):
+                dtype = given
+            elif given is not None and not isinstance(given, bool):
+                devices.device(given)  # raises where there is no such device
+        made = self if dtype is None else self.astype(dtype)
+        return shaping.clone(made) if copy and made is self else made
+
+    def type(self, dtype: Any = None) -> Any:
+        """In another dtype; without one, the name that PyTorch has for this dtype."""
+        return dtypes.legacy_name(self.dtype) if dtype is None else self.astype(dtypes.of(dtype))
+
+    def type_as(self, other: Any) -> Any:
+        return self.astype(other.dtype)
+
+    def float(self) -> Any:
+        return self.astype(dtypes.float32)
+
+    def double(self) -> Any:
+        return self.astype(dtypes.float64)
+
+    def half(self) -> Any:
+        return self.astype(dtypes.float16)
+
+    def long(self) -> Any:
+        return self.astype(dtypes.int64)
+
+    def int(self) -> Any:
+        return self.astype(dtypes.int32)
+
+    def short(self) -> Any:
+        return self.astype(dtypes.int16)
+
+    def byte(self) -> Any:
+        return self.astype(dtypes.uint8)
+
+    def bool(self) -> Any:
+        return self.astype(dtypes.bool)
+
+    def cpu(self) -> Tensor:
+        return self
+
+    def pin_memory(self) -> Tensor:
+        return self
+
+    def is_floating_point(self) -> Any:
+        return self.dtype.kind == "f"
+
+    # -------------------------------------------------------------------------------------------- arithmetic
+
+    def add(self, other: Any, *, alpha: Any = 1) -> Any:
+        """``self + alpha * other``."""
+        return self + (other if alpha == 1 else other * alpha)
+
+    def sub(self, other: Any, *, alpha: Any = 1) -> Any:
+        """``self - alpha * other``."""
+        return self - (other if alpha == 1 else other * alpha)
+
+    subtract = sub
+    mul = multiply = elementary.multiply.operator
+    div = divide = true_divide = elementary.div
+    pow = elementary.power.operator
+    neg = negative = elementary.negative.operator
+    abs = absolute = elementary.absolute.operator
+    exp = elementary.exp.operator
+    expm1 = elementary.expm1.operator
+    log = elementary.log.operator
+    log1p = elementary.log1p.operator
+    log2 = elementary.log2.operator
+    log10 = elementary.log10.operator
+    sqrt = elementary.sqrt.operator
+    rsqrt = elementary.rsqrt.operator
+    square = elementary.square.operator
+    reciprocal = elementary.reciprocal.operator
+    sin = elementary.sin.operator
+    cos = elementary.cos.operator
+    tan = elementary.tan.operator
+    asin = arcsin = elementary.arcsin.operator
+    acos = arccos = elementary.arccos.operator
+    atan = arctan = elementary.arctan.operator
+    sinh = elementary.sinh.operator
+    cosh = elementary.cosh.operator
+    tanh = elementary.tanh.operator
+    sign = elementary.sign.operator
+    floor = elementary.floor.operator
+    ceil = elementary.ceil.operator
+    trunc = elementary.trunc.operator
+    round = elementary.round
+    maximum = elementary.maximum.operator
+    minimum = elementary.minimum.operator
+    clamp = clip = elementary.clamp
+    remainder = elementary.remainder
+    fmod = elementary.fmod
+    lerp = elementary.lerp
+    eq = elementary.equal
+    ne = elementary.not_equal
+    lt = elementary.less
+    le = elementary.less_equal
+    gt = elementary.greater
+    ge = elementary.greater_equal
+    logical_and = elementary.logical_and
+    logical_or = elementary.logical_or
+    logical_not = elementary.logical_not
+    isnan = elementary.isnan
+    isinf = elementary.isinf
+    isfinite = elementary.isfinite
+
+    def where(self, condition: Any, other: Any) -> Any:
+        """This tensor where the condition holds, else the other."""
+        return elementary.where(condition, self, other)
+
+    erf = special.erf.operator
+    relu = activations.relu.operator
+    sigmoid = activations.sigmoid.operator
+
+    # -------------------------------------------------------------------------------------------- reductions, products
+
+    sum = reductions.sum
+    mean = reductions.mean
+    var = reductions.var
+    std = reductions.std
+    max = reductions.max
+    min = reductions.min
+    amax = reductions.amax
+    amin = reductions.amin
+    prod = reductions.prod
+    logsumexp = reductions.logsumexp
+    cumsum = reductions.cumsum
+    cumprod = reductions.cumprod
+    norm = reductions.norm
+    dist = reductions.dist
+    median = reductions.median
+    argmax = reductions.argmax
+    argmin = reductions.argmin
+    all = reductions.all
+    any = reductions.any
+    count_nonzero = reductions.count_nonzero
+    allclose = reductions.allclose
+    matmul = products.matmul
+    mm = products.mm
+    bmm = products.bmm
+    mv = products.mv
+    dot = products.dot
+    outer = products.outer
+
+    def equal(self, other: Any) -> Any:
+        """Whether shape and all entries are equal."""
+        return np.array_equal(self.array, _array_of(other))
+
+    # -------------------------------------------------------------------------------------------- shape
 
     @property
     def T(self) -> Any:
@@ -356,13 +558,139 @@ class Tensor(Variable):
     def mT(self) -> Any:
         return shaping.swapaxes(self, -1, -2)
 
+    def transpose(self, dim0: Any, dim1: Any) -> Any:
+        """Two axes exchanged, as in PyTorch; NumPy's ``transpose`` is `permute`."""
+        return shaping.swapaxes(self, dim0, dim1)
+
+    def t(self) -> Any:
+        """The transpose of a matrix; a vector as it is."""
+        if self.ndim > 2:
+            raise ShapeError(f"t() takes tensors of up to two axes, this one has shape {self.shape}: use transpose()")
+        return self.T
+
+    def view(self, *shape: Any) -> Any:
+        """`reshape`, or, given a dtype, the conversion to it."""
+        return shaping.reshape(self, *shape)
+
+    def view_as(self, other: Any) -> Any:
+        return shaping.reshape(self, other.shape)
+
+    reshape_as = view_as
     reshape = shaping.reshape
+    flatten = shaping.flatten
+    ravel = shaping.flatten
+    unflatten = shaping.unflatten
+    squeeze = shaping.squeeze
+    unsqueeze = shaping.unsqueeze
+    expand = shaping.expand
+    expand_as = shaping.expand_as
+    broadcast_to = shaping.broadcast_to
     permute = shaping.permute
-    swapaxes = shaping.swapaxes
-    sum = reductions.sum
-    matmul = products.matmul
-    exp = elementary.exp.operator
-    log = elementary.log.operator
+    swapaxes = swapdims = shaping.swapaxes
+    moveaxis = movedim = shaping.moveaxis
+    clone = shaping.clone
+    contiguous = shaping.contiguous
+    repeat = joining.repeat
+    tile = joining.tile
+    repeat_interleave = joining.repeat_interleave
+    split = joining.split
+    chunk = joining.chunk
+    unbind = joining.unbind
+    flip = arranging.flip
+    roll = arranging.roll
+    tril = arranging.tril
+    triu = arranging.triu
+    diagonal = arranging.diagonal
+    diag = arranging.diag
+
+    def is_contiguous(self) -> Any:
+        return self.array.flags.c_contiguous
+
+    # -------------------------------------------------------------------------------------------- choosing entries
+
+    gather = selecting.gather
+    take = selecting.take
+    index_select = selecting.index_select
+    scatter = selecting.scatter
+    scatter_add = selecting.scatter_add
+    masked_fill = selecting.masked_fill
+    masked_select = selecting.masked_select
+    select = selecting.select
+    narrow = selecting.narrow
+    nonzero = selecting.nonzero
+    sort = ordering.sort
+    argsort = ordering.argsort
+    topk = ordering.topk
+    unique = ordering.unique
+
+    # -------------------------------------------------------------------------------------------- new tensors like this
+
+    def new_tensor(self, data: Any, *, dtype: Any = None, requires_grad: Any = False) -> Any:
+        made = wrap(np.array(_array_of(data), dtype=dtype or self.dtype))
+        return made.requires_grad_() if requires_grad else made
+
+    def new_full(self, size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: Any = False) -> Any:
+        return self.new_tensor(np.full(sizes_of((size,)), fill_value), dtype=dtype, requires_grad=requires_grad)
+
+    def new_zeros(self, *size: Any, dtype: Any = None, requires_grad: Any = False) -> Any:
+        return self.new_full(sizes_of(size), 0, dtype=dtype, requires_grad=requires_grad)
+
+    def new_ones(self, *size: Any, dtype: Any = None, requires_grad: Any = False) -> Any:
+        return self.new_full(sizes_of(size), 1, dtype=dtype, requires_grad=requires_grad)
+
+    new_empty = new_zeros
+
+    # -------------------------------------------------------------------------------------------- in place
+
+    def add_(self, other: Any, *, alpha: Any = 1) -> Any:
+        """``self += alpha * other``."""
+        return apply_in_place(self, elementary.add, other if alpha == 1 else other * alpha)
+
+    def sub_(self, other: Any, *, alpha: Any = 1) -> Any:
+        """``self -= alpha * other``."""
+        return apply_in_place(self, elementary.subtract, other if alpha == 1 else other * alpha)
+
+    mul_ = in_place(elementary.multiply)
+    div_ = in_place(elementary.divide)
+    pow_ = in_place(elementary.power)
+    neg_ = in_place(elementary.negative)
+    exp_ = in_place(elementary.exp)
+    log_ = in_place(elementary.log)
+    sqrt_ = in_place(elementary.sqrt)
+    sin_ = in_place(elementary.sin)
+    cos_ = in_place(elementary.cos)
+    tanh_ = in_place(elementary.tanh)
+    abs_ = in_place(elementary.absolute)
+    relu_ = in_place(activations.relu)
+    sigmoid_ = in_place(activations.sigmoid)
+    clamp_ = in_place(elementary.clamp)
+    masked_fill_ = in_place(selecting.masked_fill)
+
+    def copy_(self, source: Any, non_blocking: Any = False) -> Any:
+        """The values of another tensor, broadcast and converted."""
+        self[...] = source if isinstance(source, Variable) else _array_of(source)
+        return self
+
+    def fill_(self, value: Any) -> Any:
+        self[...] = value
+        return self
+
+    def zero_(self) -> Any:
+        return self.fill_(0)
+
+    def unsqueeze_(self, dim: Any) -> Any:
+        return self._become(self.unsqueeze(dim))
+
+    def squeeze_(self, dim: Any = None) -> Any:
+        return self._become(self.squeeze(dim))
+
+    def t_(self) -> Any:
+        return self._become(self.t())
+
+    def _become(self, other: Any) -> Any:
+        """Take over array and node: for changes of shape, which leave the memory as it is."""
+        self.array, self.node = other.array, other.node
+        return self
 
 
 def _array_of(data: Any) -> np.ndarray[Any, Any]:

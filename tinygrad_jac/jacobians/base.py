@@ -260,9 +260,12 @@ class Sum(Jacobian):
     """A sum of Jacobians: what an argument that is used more than once has. Made by ``+``."""
 
     structure = "sum"
+    terms: list[Jacobian]
 
     def __init__(self, terms: Sequence[Jacobian]) -> None:
-        flat = [t for term in terms for t in (term.terms if isinstance(term, Sum) else [term])]
+        flat: list[Jacobian] = []
+        for term in terms:
+            flat += term.terms if isinstance(term, Sum) else [term]
         first = flat[0]
         for term in flat[1:]:
             if (term.out_shape, term.in_shape) != (first.out_shape, first.in_shape):

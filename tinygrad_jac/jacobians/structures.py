@@ -41,7 +41,8 @@ class Diagonal(Jacobian):
     def _jvp(self, v: Array, lead: Shape) -> Array:
         return self.d * v
 
-    _vjp = _jvp
+    def _vjp(self, u: Array, lead: Shape) -> Array:
+        return self.d * u
 
     def _dense(self) -> np.ndarray[Any, Any]:
         return np.diag(np.ravel(_values(self.d)))

@@ -459,3 +459,12 @@ isnan = unrecorded(np.isnan)
 isinf = unrecorded(np.isinf)
 isfinite = unrecorded(np.isfinite)
 signbit = unrecorded(np.signbit)
+
+
+@public()
+def div(x: Any, y: Any, *, rounding_mode: str | None = None) -> Any:
+    """``x / y``; rounded towards zero (``"trunc"``) or downwards (``"floor"``) on request, with derivative 0 then."""
+    rounded = {None: lambda q: q, "trunc": trunc, "floor": floor}
+    if rounding_mode not in rounded:
+        raise ValueError(f"rounding_mode is None, 'trunc' or 'floor', not {rounding_mode!r}")
+    return rounded[rounding_mode](divide(x, y))
