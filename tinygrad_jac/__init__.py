@@ -1,24 +1,214 @@
-"""Reverse-mode automatic differentiation on NumPy, with every derivative stated twice and checked."""
+"""Reverse-mode automatic differentiation on NumPy, with every derivative stated twice and checked.
 
-from . import autograd, jacobians
+The names are PyTorch's; NumPy's functions accept the tensors too. Where to start reading: ``primitive.py`` says what an
+op is, ``rules/`` holds them all, ``graph.py`` walks back through them.
+"""
+
+from . import autograd, dtypes, jacobians
 from .creation import as_tensor, from_numpy, ones, tensor, zeros
+from .devices import device
 from .dtypes import (
+    double,
     float16,
     float32,
     float64,
     get_default_dtype,
+    half,
+    int8,
     int16,
     int32,
     int64,
+    long,
     set_default_dtype,
+    short,
     uint8,
 )
+from .dtypes import bool as bool
+from .dtypes import float as float
+from .dtypes import int as int
 from .errors import GradientError, ShapeError, UnsavedError
 from .modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .primitive import Primitive, primitive, primitives
-from .rules.elementary import exp, log
-from .rules.products import matmul
-from .rules.reductions import sum
+from .rules.activations import relu, sigmoid
+from .rules.arranging import diag, diag_embed, diagonal, flip, fliplr, flipud, roll, rot90, tril, triu
+from .rules.elementary import (
+    absolute,
+    arccos,
+    arccosh,
+    arcsin,
+    arcsinh,
+    arctan,
+    arctan2,
+    arctanh,
+    bitwise_and,
+    bitwise_not,
+    bitwise_or,
+    bitwise_xor,
+    ceil,
+    clamp,
+    cos,
+    cosh,
+    div,
+    exp,
+    exp2,
+    expm1,
+    floor,
+    floor_divide,
+    fmod,
+    greater,
+    greater_equal,
+    hypot,
+    isfinite,
+    isinf,
+    isnan,
+    lerp,
+    less,
+    less_equal,
+    log,
+    log1p,
+    log2,
+    log10,
+    logaddexp,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
+    maximum,
+    minimum,
+    negative,
+    not_equal,
+    positive,
+    reciprocal,
+    remainder,
+    round,
+    rsqrt,
+    sign,
+    sin,
+    sinh,
+    sqrt,
+    square,
+    tan,
+    tanh,
+    trunc,
+    where,
+)
+from .rules.elementary import absolute as abs
+from .rules.elementary import add as add
+from .rules.elementary import arccos as acos
+from .rules.elementary import arcsin as asin
+from .rules.elementary import arctan as atan
+from .rules.elementary import arctan2 as atan2
+from .rules.elementary import clamp as clip
+from .rules.elementary import divide as divide
+from .rules.elementary import divide as true_divide
+from .rules.elementary import equal as eq
+from .rules.elementary import greater as gt
+from .rules.elementary import greater_equal as ge
+from .rules.elementary import less as lt
+from .rules.elementary import less_equal as le
+from .rules.elementary import multiply as mul
+from .rules.elementary import multiply as multiply
+from .rules.elementary import negative as neg
+from .rules.elementary import not_equal as ne
+from .rules.elementary import power as pow
+from .rules.elementary import subtract as sub
+from .rules.elementary import subtract as subtract
+from .rules.indexing import bincount
+from .rules.joining import (
+    chunk,
+    concatenate,
+    hstack,
+    meshgrid,
+    repeat_interleave,
+    split,
+    stack,
+    tensor_split,
+    tile,
+    unbind,
+    vstack,
+)
+from .rules.joining import concatenate as cat
+from .rules.joining import concatenate as concat
+from .rules.ordering import argsort, sort, topk, unique
+from .rules.products import (
+    bmm,
+    cross,
+    dot,
+    einsum,
+    inner,
+    kron,
+    matmul,
+    mm,
+    mv,
+    outer,
+    tensordot,
+    trace,
+    vdot,
+)
+from .rules.reductions import (
+    all as all,
+)
+from .rules.reductions import (
+    allclose,
+    amax,
+    amin,
+    argmax,
+    argmin,
+    count_nonzero,
+    cumprod,
+    cumsum,
+    dist,
+    isclose,
+    logsumexp,
+    mean,
+    median,
+    nansum,
+    norm,
+    prod,
+    std,
+    std_mean,
+    var,
+    var_mean,
+)
+from .rules.reductions import any as any
+from .rules.reductions import array_equal as equal
+from .rules.reductions import max as max
+from .rules.reductions import min as min
+from .rules.reductions import sum as sum
+from .rules.selecting import (
+    gather,
+    index_add,
+    index_select,
+    masked_fill,
+    masked_select,
+    narrow,
+    nonzero,
+    scatter,
+    scatter_add,
+    select,
+    take,
+    take_along_axis,
+)
+from .rules.shaping import (
+    atleast_1d,
+    atleast_2d,
+    atleast_3d,
+    broadcast_tensors,
+    broadcast_to,
+    clone,
+    flatten,
+    moveaxis,
+    permute,
+    reshape,
+    squeeze,
+    swapaxes,
+    unflatten,
+    unsqueeze,
+)
+from .rules.shaping import flatten as ravel
+from .rules.shaping import moveaxis as movedim
+from .rules.shaping import swapaxes as transpose
+from .rules.special import erf, erfc
 from .tensor import Tensor
 
 __version__ = "0.1.0"
