@@ -1,0 +1,606 @@
+"""`Module`: what holds parameters, buffers and other modules, and is called like a function."""
+
+from __future__ import annotations
+
+import itertools
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from .. import dtypes
+from ..devices import device
+from ..graph import Handle, Variable
+from ..tensor import Tensor
+from ..versions import mark_changed
+from .parameter import Parameter, zero_grad_of
+
+M = TypeVar("M", bound="Module")
+
+
+class Hook(NamedTuple):
+    """A function that runs before or after `Module.forward`, and how it wants to be called."""
+
+    function: Callable[..., Any]
+    with_kwargs: bool
+    always_call: bool = False
+
+    def __call__(self, module: Module, args: Any, kwargs: Any, *result: Any) -> Any:
+        return self.function(module, args, *([kwargs] if self.with_kwargs else []), *result)
+
+
+class IncompatibleKeys(NamedTuple):
+    """What `Module.load_state_dict` found to differ."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+    def __repr__(self) -> str:
+        if not self.missing_keys and not self.unexpected_keys:
+            return "<All keys matched successfully>"
+        return f"IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
+
+
+class Module:
+    """The base of all layers and networks.
+
+    A subclass assigns `Parameter`s and other modules as attributes in its ``__init__`` and computes in ``forward``.
+    Everything assigned is found again: by `parameters`, `state_dict`, `to`, `train`, and by printing.
+
+    Attributes
+    ----------
+    training : bool
+        Whether the module trains (True) or is evaluated; dropout and batch normalisation ask. Set by `train`, `eval`.
+
+    Examples
+    --------
+    >>> import tinygrad_jac as tj
+    >>> from tinygrad_jac import nn
+    >>> class Line(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.slope = nn.Parameter(tj.tensor(2.0))
+    ...         self.offset = nn.Parameter(tj.tensor(1.0))
+    ...
+    ...     def forward(self, x):
+    ...         return self.slope * x + self.offset
+    >>> line = Line()
+    >>> line(tj.tensor([1.0, 2.0])).tolist()
+    [3.0, 5.0]
+    >>> [name for name, _ in line.named_parameters()]
+    ['slope', 'offset']
+    """
+
+    training: bool
+    _parameters: dict[str, Parameter | None]
+    _buffers: dict[str, Tensor | None]
+    _modules: dict[str, Module | None]
+    _non_persistent_buffers_set: set[str]
+    _forward_pre_hooks: dict[int, Hook]
+    _forward_hooks: dict[int, Hook]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        # Here and not in __init__, so that attributes can be registered from the first line of any subclass's own.
+        made = super().__new__(cls)
+        made.__dict__.update(
+            training=True,
+            _parameters={},
+            _buffers={},
+            _non_persistent_buffers_set=set(),
+            _modules={},
+            _forward_pre_hooks={},
+            _forward_hooks={},
+        )
+        return made
+
+    def __init__(self) -> None:
+        pass
+
+    # -------------------------------------------------------------------------------------------- calling
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the module computes; every subclass states its own."""
+        raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._forward_hooks or self._forward_pre_hooks:
+            return self._call_with_hooks(args, kwargs)
+        return self.forward(*args, **kwargs)
+
+    def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        for hook in list(self._forward_pre_hooks.values()):
+            changed = hook(self, args, kwargs)
+            if changed is None:
+                continue
+            if not hook.with_kwargs:
+                args = changed if isinstance(changed, tuple) else (changed,)
+            elif isinstance(changed, tuple) and len(changed) == 2:
+                args, kwargs = changed
+            else:
+                raise RuntimeError(
+                    f"a forward pre-hook with kwargs must return None or (args, kwargs), not {changed!r:.80}"
+                )
+        result = None
+        waiting = dict(self._forward_hooks)
+        try:
+            result = self.forward(*args, **kwargs)
+            for key in list(waiting):
+                changed = waiting.pop(key)(self, args, kwargs, result)
+                if changed is not None:
+                    result = changed
+            return result
+        except Exception:
+            for hook in waiting.values():
+                if hook.always_call:
+                    hook(self, args, kwargs, result)
+            raise
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> Handle:
+        """Run ``hook(module, args)`` before each `forward`; what it returns, unless None, replaces the arguments.
+
+        With ``with_kwargs`` it is ``hook(module, args, kwargs)`` and returns None or (args, kwargs). ``prepend`` puts
+        it before the hooks that are there.
+        """
+        return _register(self._forward_pre_hooks, Hook(hook, with_kwargs), prepend)
+
+    def register_forward_hook(
+        self,
+        hook: Callable[..., Any],
+        *,
+        prepend: bool = False,
+        with_kwargs: bool = False,
+        always_call: bool = False,
+    ) -> Handle:
+        """Run ``hook(module, args, output)`` after each `forward`; what it returns, unless None, is the new output.
+
+        With ``with_kwargs`` it is ``hook(module, args, kwargs, output)``. ``always_call`` runs it also where `forward`
+        or an earlier hook raised.
+        """
+        return _register(self._forward_hooks, Hook(hook, with_kwargs, always_call), prepend)
+
+    # -------------------------------------------------------------------------------------------- attributes
+
+    def __getattr__(self, name: str) -> Any:
+        state = self.__dict__
+        for kind in ("_parameters", "_buffers", "_modules"):
+            if name in state[kind]:
+                return state[kind][name]
+        return object.__getattribute__(self, name)  # raises what is true: no such attribute, or a property's own error
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        state = self.__dict__
+        if isinstance(value, Parameter):
+            self._forget(name, "_parameters")
+            self.register_parameter(name, value)
+        elif isinstance(value, Module):
+            self._forget(name, "_modules")
+            state["_modules"][name] = value
+        elif name in state["_parameters"]:
+            _require_none(value, "parameter", name, "nn.Parameter")
+            state["_parameters"][name] = None
+        elif name in state["_modules"]:
+            _require_none(value, "child module", name, "nn.Module")
+            state["_modules"][name] = None
+        elif name in state["_buffers"]:
+            if not isinstance(value, Tensor):
+                _require_none(value, "buffer", name, "Tensor")
+            state["_buffers"][name] = value
+        else:
+            object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        if not self._forget(name, "__dict__"):
+            object.__delattr__(self, name)
+
+    def _forget(self, name: str, keep: str) -> bool:
+        """Drop a name from all the places where an attribute may be, except one (which keeps its order)."""
+        found = False
+        for kind in ("_parameters", "_buffers", "_modules"):
+            if kind != keep and name in self.__dict__[kind]:
+                del self.__dict__[kind][name]
+                found = True
+        self._non_persistent_buffers_set.discard(name)
+        if keep != "__dict__":
+            self.__dict__.pop(name, None)
+        return found
+
+    def __dir__(self) -> list[str]:
+        names = {*super().__dir__(), *self._parameters, *self._buffers, *self._modules}
+        return sorted(name for name in names if not name[:1].isdigit())  # the entries of a Sequential are no attributes
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Add a parameter, as assigning it does; None reserves the name.
+
+        Raises
+        ------
+        KeyError
+            The name is empty, holds a dot, or belongs to another attribute.
+        TypeError
+            What is given is no Parameter.
+        """
+        self._check_name(name, "parameter", self._parameters)
+        if param is not None and not isinstance(param, Parameter):
+            raise TypeError(
+                f"cannot assign {type(param).__name__!r} as parameter {name!r}: it takes nn.Parameter or None"
+            )
+        if param is not None and not param.is_leaf:
+            raise ValueError(f"parameter {name!r} was computed from other tensors: compute it in forward() instead")
+        self._parameters[name] = param
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Add a tensor that is part of the module's state but is not learnt, such as a running mean.
+
+        Parameters
+        ----------
+        name : str
+        tensor : Tensor or None
+        persistent : bool
+            Whether it is part of `state_dict`.
+
+        Raises
+        ------
+        KeyError
+            The name is empty, holds a dot, or belongs to another attribute.
+        TypeError
+            What is given is no Tensor.
+        """
+        self._check_name(name, "buffer", self._buffers)
+        if tensor is not None and not isinstance(tensor, Tensor):
+            raise TypeError(f"cannot assign {type(tensor).__name__!r} as buffer {name!r}: it takes a Tensor or None")
+        self._buffers[name] = tensor
+        if persistent:
+            self._non_persistent_buffers_set.discard(name)
+        else:
+            self._non_persistent_buffers_set.add(name)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Add a child module, as assigning it does; None reserves the name.
+
+        Raises
+        ------
+        KeyError
+            The name is empty, holds a dot, or belongs to another attribute.
+        TypeError
+            What is given is no Module.
+        """
+        if module is not None and not isinstance(module, Module):
+            raise TypeError(f"{type(module).__name__} is not a Module subclass")
+        self._check_name(name, "module", self._modules)
+        self._modules[name] = module
+
+    register_module = add_module
+
+    def _check_name(self, name: str, kind: str, registered: Mapping[str, Any]) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"{kind} name should be a string, not {type(name).__name__}")
+        if "." in name:
+            raise KeyError(f'{kind} name can\'t contain ".", got: {name}')
+        if not name:
+            raise KeyError(f'{kind} name can\'t be empty string ""')
+        if name not in registered and hasattr(self, name):
+            raise KeyError(f"attribute '{name}' already exists")
+
+    # -------------------------------------------------------------------------------------------- what it holds
+
+    def named_modules(
+        self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
+        """This module and all below it, with their dotted names; a module held twice comes once."""
+        memo = set() if memo is None else memo
+        if self in memo:
+            return
+        if remove_duplicate:
+            memo.add(self)
+        yield prefix, self
+        for name, child in self._modules.items():
+            if child is not None:
+                yield from child.named_modules(memo, prefix + ("." if prefix else "") + name, remove_duplicate)
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all below it."""
+        return (module for _, module in self.named_modules())
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The modules directly below this one, with their names."""
+        seen: set[Module] = set()
+        for name, child in self._modules.items():
+            if child is not None and child not in seen:
+                seen.add(child)
+                yield name, child
+
+    def children(self) -> Iterator[Module]:
+        """The modules directly below this one."""
+        return (child for _, child in self.named_children())
+
+    def _named_members(
+        self, held: Callable[[Module], Iterable[tuple[str, Any]]], prefix: str, recurse: bool, remove_duplicate: bool
+    ) -> Iterator[tuple[str, Any]]:
+        seen: set[int] = set()
+        owners = self.named_modules(None, prefix, remove_duplicate) if recurse else iter([(prefix, self)])
+        for path, module in owners:
+            for name, member in held(module):
+                if member is not None and id(member) not in seen:
+                    if remove_duplicate:
+                        seen.add(id(member))
+                    yield path + ("." if path else "") + name, member
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """The parameters with their dotted names; one that is shared comes once, under its first name.
+
+        Parameters
+        ----------
+        prefix : str
+            Put before all names.
+        recurse : bool
+            Also those of the modules below.
+        remove_duplicate : bool
+        """
+        return self._named_members(lambda m: m._parameters.items(), prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """The parameters, each once: what an optimiser takes."""
+        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
+
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """The buffers with their dotted names; one that is shared comes once."""
+        return self._named_members(lambda m: m._buffers.items(), prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """The buffers, each once."""
+        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
+
+    def get_submodule(self, target: str) -> Module:
+        """The module of a dotted name; this one for ``""``.
+
+        Raises
+        ------
+        AttributeError
+            There is none.
+        """
+        module = self
+        for name in target.split(".") if target else ():
+            found = getattr(module, name)
+            if not isinstance(found, Module):
+                raise AttributeError(f"'{name}' of {type(module).__name__} is not an nn.Module")
+            module = found
+        return module
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter of a dotted name."""
+        return self._get_member(target, "_parameters", "an nn.Parameter")
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer of a dotted name."""
+        return self._get_member(target, "_buffers", "a buffer")
+
+    def _get_member(self, target: str, kind: str, what: str) -> Any:
+        path, _, name = target.rpartition(".")
+        module = self.get_submodule(path)
+        getattr(module, name)
+        if name not in module.__dict__[kind]:
+            raise AttributeError(f"'{name}' of {type(module).__name__} is not {what}")
+        return module.__dict__[kind][name]
+
+    # -------------------------------------------------------------------------------------------- modes and dtypes
+
+    def apply(self: M, fn: Callable[[Module], Any]) -> M:
+        """Call a function with every module below, then with this one: for initialisation."""
+        for child in self.children():
+            child.apply(fn)
+        fn(self)
+        return self
+
+    def train(self: M, mode: bool = True) -> M:
+        """Switch this module and all below to training; `eval` switches back."""
+        if not isinstance(mode, bool):
+            raise ValueError("training mode is expected to be boolean")
+        self.training = mode
+        for child in self.children():
+            child.train(mode)
+        return self
+
+    def eval(self: M) -> M:
+        """Switch this module and all below to evaluation: no dropout, running statistics instead of the batch's."""
+        return self.train(False)
+
+    def requires_grad_(self: M, requires_grad: bool = True) -> M:
+        """Ask for gradients of all parameters, or stop asking: to freeze a part of a network."""
+        for parameter in self.parameters():
+            parameter.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or fill them with zeros."""
+        for parameter in self.parameters():
+            zero_grad_of(parameter, set_to_none)
+
+    def _apply(self: M, fn: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) -> M:
+        """Replace the memory of parameters, their gradients, and buffers; the Tensors stay, so what is tied stays so."""
+        for held in itertools.chain(self.parameters(), self.buffers()):
+            for tensor in (held, held.grad):
+                if tensor is not None and (array := fn(tensor.array)) is not tensor.array:
+                    tensor.data = array
+        return self
+
+    def to(self: M, *args: Any, **kwargs: Any) -> M:
+        """Convert floating-point parameters and buffers in place: ``to(dtype)``, ``to(device)``, ``to(tensor)``.
+
+        Raises
+        ------
+        TypeError
+            The dtype is not a floating-point type.
+        RuntimeError
+            The device is not the CPU.
+        """
+        dtype = kwargs.get("dtype")
+        for given in (*args, kwargs.get("device"), kwargs.get("tensor")):
+            if isinstance(given, (np.dtype, type, Variable)):
+                dtype = dtypes.of(given)
+            elif given is not None and not isinstance(given, bool):  # a bool is non_blocking
+                device(given)  # there is one; refuses others
+        if dtype is None:
+            return self
+        if dtypes.of(dtype).kind not in "fc":
+            raise TypeError(
+                f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}"
+            )
+        return self._apply(
+            lambda array: array.astype(dtypes.of(dtype), copy=False) if array.dtype.kind in "fc" else array
+        )
+
+    def float(self: M) -> M:
+        """Convert floating-point parameters and buffers to float32."""
+        return self.to(dtypes.float32)
+
+    def double(self: M) -> M:
+        """Convert floating-point parameters and buffers to float64."""
+        return self.to(dtypes.float64)
+
+    def half(self: M) -> M:
+        """Convert floating-point parameters and buffers to float16."""
+        return self.to(dtypes.float16)
+
+    def type(self: M, dst_type: Any) -> M:
+        """Convert all parameters and buffers, of whatever dtype."""
+        return self._apply(lambda array: array.astype(dtypes.of(dst_type), copy=False))
+
+    def cpu(self: M) -> M:
+        """The module itself: it is on the CPU."""
+        return self
+
+    def share_memory(self: M) -> M:
+        """The module itself: there are no worker processes to share with."""
+        return self
+
+    # -------------------------------------------------------------------------------------------- state
+
+    def state_dict(
+        self, *, destination: dict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
+    ) -> dict[str, Any]:
+        """All parameters and persistent buffers by dotted name, sharing their memory: to be saved, or copied.
+
+        Parameters
+        ----------
+        destination : dict, optional
+            Written into and returned.
+        prefix : str
+            Put before all names.
+        keep_vars : bool
+            Give the Tensors themselves, not detached ones.
+
+        Examples
+        --------
+        >>> from tinygrad_jac import nn
+        >>> list(nn.Linear(2, 3).state_dict())
+        ['weight', 'bias']
+        """
+        found: dict[str, Any] = OrderedDict() if destination is None else destination
+        persistent = {k: v for k, v in self._buffers.items() if k not in self._non_persistent_buffers_set}
+        for name, held in itertools.chain(self._parameters.items(), persistent.items()):
+            if held is not None:
+                found[prefix + name] = held if keep_vars else held.detach()
+        for name, child in self._modules.items():
+            if child is not None:
+                child.state_dict(destination=found, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
+        return found
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> IncompatibleKeys:
+        """Copy values by name into parameters and buffers. Where something does not fit, nothing is changed.
+
+        Parameters
+        ----------
+        state_dict : mapping of str to Tensor or ndarray
+        strict : bool
+            Names must be exactly those of this module's `state_dict`.
+        assign : bool
+            Take the given tensors in place of the present ones, with their dtype, instead of copying the values.
+
+        Returns
+        -------
+        IncompatibleKeys
+            ``missing_keys`` and ``unexpected_keys``.
+
+        Raises
+        ------
+        RuntimeError
+            Keys are missing or unexpected (if strict), or sizes differ (always): all of them are named.
+        TypeError
+            ``state_dict`` is no mapping.
+        """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
+        own = self.state_dict(keep_vars=True)
+        missing = [key for key in own if key not in state_dict]
+        unexpected = [key for key in state_dict if key not in own]
+        errors = []
+        for found, keys in (("Missing", missing), ("Unexpected", unexpected)):
+            if strict and keys:
+                errors.append(f"{found} key(s) in state_dict: " + ", ".join(f'"{key}"' for key in keys) + ". ")
+        given: dict[str, np.ndarray[Any, Any]] = {}
+        for key in own:
+            if key not in state_dict:
+                continue
+            value = state_dict[key]
+            if not isinstance(value, (Variable, np.ndarray)):
+                errors.append(f'While copying the parameter named "{key}", expected a Tensor, received {type(value)}.')
+                continue
+            given[key] = value.array if isinstance(value, Variable) else value
+            if given[key].shape != own[key].shape:
+                errors.append(
+                    f"size mismatch for {key}: copying a param with shape {tuple(given[key].shape)} from checkpoint, "
+                    f"the shape in current model is {tuple(own[key].shape)}."
+                )
+        if errors:
+            lines = "".join(f"\n\t{error}" for error in errors)
+            raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:{lines}")
+        for key, array in given.items():
+            if assign:
+                own[key].data = array
+            else:
+                np.copyto(own[key].array, array, casting="unsafe")
+                mark_changed(own[key].array)
+        return IncompatibleKeys(missing, unexpected)
+
+    # -------------------------------------------------------------------------------------------- printing
+
+    def extra_repr(self) -> str:
+        """What stands between the brackets when the module is printed; subclasses state their options."""
+        return ""
+
+    def _get_name(self) -> str:
+        return type(self).__name__
+
+    def __repr__(self) -> str:
+        extra = self.extra_repr().split("\n") if self.extra_repr() else []
+        children = [f"({name}): {_indented(repr(child))}" for name, child in self._modules.items()]
+        if not children and len(extra) < 2:
+            return f"{self._get_name()}({''.join(extra)})"
+        return f"{self._get_name()}(\n  " + "\n  ".join(extra + children) + "\n)"
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n  ")
+
+
+def _register(hooks: dict[int, Hook], hook: Hook, prepend: bool) -> Handle:
+    handle = Handle(hooks)
+    before = dict(hooks) if prepend else {}
+    if prepend:
+        hooks.clear()
+    hooks[handle.key] = hook
+    hooks.update(before)
+    return handle
+
+
+def _require_none(value: Any, kind: str, name: str, takes: str) -> None:
+    if value is not None:
+        raise TypeError(f"cannot assign {type(value).__name__!r} as {kind} {name!r}: it takes {takes} or None")

@@ -1,0 +1,78 @@
+"""`Parameter`: a Tensor that a module counts among what it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import get_default_dtype
+from ..errors import GradientError
+from ..graph import Variable
+from ..tensor import Tensor
+from ..versions import mark_changed
+
+
+class Parameter(Tensor):
+    """A leaf Tensor that a `Module` registers when it is assigned as an attribute.
+
+    Operations on it give plain Tensors.
+
+    Parameters
+    ----------
+    data : Tensor or ndarray, optional
+        The first values. Their memory is shared, not copied; an empty tensor by default.
+    requires_grad : bool
+
+    Raises
+    ------
+    TypeError
+        The data are no array of numbers, or a gradient is asked for of integers.
+
+    Examples
+    --------
+    >>> import tinygrad_jac as tj
+    >>> from tinygrad_jac import nn
+    >>> nn.Parameter(tj.ones(2))
+    Parameter containing:
+    tensor([1., 1.], requires_grad=True)
+    """
+
+    def __init__(self, data: Any = None, requires_grad: bool = True) -> None:
+        if data is None:
+            data = np.empty(0, dtype=get_default_dtype())
+        elif not isinstance(data, (Variable, np.ndarray)):
+            raise TypeError(f"a Parameter is made of a Tensor or an ndarray, not of {type(data).__name__}")
+        self.array = data.array if isinstance(data, Variable) else data
+        self.node = None
+        self.grad = None
+        self.requires_grad_(requires_grad)
+
+    def __repr__(self) -> str:
+        return f"Parameter containing:\n{super().__repr__()}"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
+        made = memo[id(self)] = type(self)(self.array.copy(), self.requires_grad)
+        return made
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        if not self.is_leaf:
+            raise GradientError("a parameter that was changed by a recorded operation cannot be pickled: detach() it")
+        return type(self), (self.array, self.requires_grad)
+
+
+def zero_grad_of(parameter: Any, set_to_none: bool) -> None:
+    """Forget a gradient, or fill it with zeros."""
+    grad = parameter.grad
+    if set_to_none or grad is None:
+        parameter.grad = None
+    else:
+        grad.node = None
+        grad.array.fill(0)
+        mark_changed(grad.array)
+
+
+def unfilled(*shape: int, dtype: Any = None) -> Parameter:
+    """A Parameter of a shape, in the default dtype unless one is given, to be filled by an initialisation."""
+    return Parameter(np.empty(shape, dtype=dtype or get_default_dtype()))
