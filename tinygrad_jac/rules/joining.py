@@ -17,7 +17,7 @@ from ..errors import ShapeError
 from ..jacobians import Selection
 from ..primitive import functions, primitive
 from ..spelling import axis_of, public
-from .shaping import atleast_1d, atleast_2d, broadcast_to, unsqueeze
+from .shaping import atleast_1d, atleast_2d, broadcast_to, lead_of
 
 WHOLE = slice(None)
 
@@ -33,6 +33,22 @@ _pad = primitive(
     vjp=lambda g, out, x, *, widths, value: g[(..., *(slice(b, b + n) for (b, _), n in zip(widths, x.shape)))],
     jacobian=lambda out, x, *, widths, value: Selection.of(lambda p: np.pad(p, widths, constant_values=-1), x.shape),
 )
+_tile = primitive(
+    "tile", lambda x, *, times: np.tile(x, times),
+    vjp=lambda g, out, x, *, times: g.reshape(
+        lead_of(g, out) + tuple(k for pair in zip(times, x.shape) for k in pair)).sum(axis=_every_other(x.ndim)),
+    jacobian=lambda out, x, *, times: Selection.of(lambda p: np.tile(p, times), x.shape),
+)
+_repeat_interleave = primitive(
+    "repeat_interleave", lambda x, *, times, axis: np.repeat(x, times, axis),
+    vjp=lambda g, out, x, *, times, axis: g.reshape(
+        g.shape[: g.ndim + axis] + (x.shape[axis], times) + g.shape[g.ndim + axis + 1 :]).sum(axis=axis),
+    jacobian=lambda out, x, *, times, axis: Selection.of(lambda p: np.repeat(p, times, axis), x.shape),
+)
+
+
+def _every_other(ndim: int) -> tuple[int, ...]:
+    return tuple(range(-2 * ndim, 0, 2))
 
 
 def along(axis: int, entry: Any) -> tuple[Any, ...]:
@@ -84,16 +100,20 @@ def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
         raise ValueError("concatenate needs one array at least")
     if axis is None:
         xs, axis = [x.reshape(-1) for x in xs], 0
-    shapes = [np.shape(x) for x in xs]
+    shapes = [x.shape for x in xs]
     first = shapes[0]
     at = axis_of(axis, len(first))
-    rest = [shape[:at] + shape[len(shape) + at + 1 :] for shape in shapes]
-    if not first or any(len(s) != len(first) or r != rest[0] for s, r in zip(shapes, rest)):
-        others = next((s for s, r in zip(shapes, rest) if len(s) != len(first) or r != rest[0]), first)
-        raise ShapeError(f"concatenate along axis {axis}: shapes {first} and {others} do not fit: they must have axes, "
-                         "as many, and agree in all sizes but that one")
+    for shape in shapes:
+        fits = shape == first or (len(shape) == len(first) and _without(shape, at) == _without(first, at))
+        if not shape or not fits:
+            raise ShapeError(f"concatenate along axis {axis}: shapes {first} and {shape} do not fit: arrays must have "
+                             "axes, as many, and agree in all sizes but that one")
     bounds = tuple(itertools.accumulate((s[at] for s in shapes), initial=0))
     return _concatenate(*xs, axis=at, bounds=bounds)
+
+
+def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    return shape[:axis] + shape[len(shape) + axis + 1 :]
 
 
 @public(np.stack)
@@ -108,11 +128,14 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
         There are no arrays.
     """
     xs = list(arrays)
-    shapes = {np.shape(x) for x in xs}
+    shapes = {x.shape for x in xs}
     if len(shapes) > 1:
         raise ShapeError(f"stack needs arrays of one shape, not {' and '.join(map(str, sorted(shapes)))}")
-    at = axis_of(axis, xs[0].ndim + 1) if xs else 0
-    return concatenate([unsqueeze(x, at) for x in xs], at)
+    if not xs:
+        raise ValueError("stack needs one array at least")
+    (shape,), at = shapes, axis_of(axis, xs[0].ndim + 1)
+    shape = (*shape[: len(shape) + at + 1], 1, *shape[len(shape) + at + 1 :])
+    return concatenate([x.reshape(shape) for x in xs], at)
 
 
 @public(np.hstack)
@@ -259,10 +282,9 @@ def tile(x: Any, *reps: Any) -> Any:
     """
     times = tuple(reps[0]) if len(reps) == 1 and np.ndim(reps[0]) else reps
     ndim = max(len(times), x.ndim)
-    times = (1,) * (ndim - len(times)) + tuple(int(t) for t in times)
-    sizes = (1,) * (ndim - x.ndim) + x.shape
-    repeated = broadcast_to(x.reshape([k for n in sizes for k in (1, n)]), [k for tn in zip(times, sizes) for k in tn])
-    return repeated.reshape([t * n for t, n in zip(times, sizes)])
+    if x.ndim < ndim:
+        x = x.reshape((1,) * (ndim - x.ndim) + x.shape)
+    return _tile(x, times=(1,) * (ndim - len(times)) + tuple(int(t) for t in times))
 
 
 def repeat(x: Any, *repeats: Any) -> Any:
@@ -302,8 +324,7 @@ def repeat_interleave(x: Any, repeats: Any, axis: int | None = None) -> Any:
     n = x.shape[at]
     counts = np.asarray(getattr(repeats, "array", repeats)).reshape(-1)
     if counts.size == 1:
-        head, tail, times = x.shape[: x.ndim + at], x.shape[x.ndim + at + 1 :], int(counts[0])
-        return broadcast_to(unsqueeze(x, at), (*head, n, times, *tail)).reshape((*head, n * times, *tail))
+        return _repeat_interleave(x, times=int(counts[0]), axis=at)
     if counts.size != n:
         raise ShapeError(f"repeat_interleave: {counts.size} numbers were given for the {n} entries along axis {axis} "
                          f"of shape {x.shape}")

@@ -110,11 +110,11 @@ def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
         The first axis comes after the last.
     """
     if not x.ndim:
-        return x.reshape(1)
+        return _reshape(x, shape=(1,))
     first, last = axis_of(start_dim, x.ndim) + x.ndim, axis_of(end_dim, x.ndim) + x.ndim
     if first > last:
         raise ShapeError(f"flatten of shape {x.shape}: start_dim {start_dim} comes after end_dim {end_dim}")
-    return x.reshape(x.shape[:first] + (math.prod(x.shape[first : last + 1]),) + x.shape[last + 1 :])
+    return _reshape(x, shape=x.shape[:first] + (math.prod(x.shape[first : last + 1]),) + x.shape[last + 1 :])
 
 
 @public()
@@ -134,14 +134,14 @@ def unflatten(x: Any, axis: int, sizes: Any) -> Any:
     if math.prod(sizes) != x.shape[at] or -1 in sizes:
         raise ShapeError(f"unflatten: axis {axis} of shape {x.shape} has size {x.shape[at]}, which is not the product "
                          f"of {sizes}")
-    return x.reshape(x.shape[:at] + sizes + x.shape[at + 1 :])
+    return _reshape(x, shape=x.shape[:at] + sizes + x.shape[at + 1 :])
 
 
 @public(np.squeeze)
 def squeeze(x: Any, axis: Any = None) -> Any:
     """Without the axes of size 1: all of them, or those among the axes given. Others stay as they are; a view."""
     axes = axes_of(axis, x.ndim)
-    return x.reshape(tuple(n for k, n in enumerate(x.shape, -x.ndim) if n != 1 or k not in axes))
+    return _reshape(x, shape=tuple(n for k, n in enumerate(x.shape, -x.ndim) if n != 1 or k not in axes))
 
 
 @public(np.expand_dims)
@@ -150,13 +150,13 @@ def unsqueeze(x: Any, axis: Any) -> Any:
     ndim = x.ndim + (len(axis) if isinstance(axis, Sequence) else 1)
     axes = axes_of(axis, ndim)
     sizes = iter(x.shape)
-    return x.reshape(tuple(1 if k in axes else next(sizes) for k in range(-ndim, 0)))
+    return _reshape(x, shape=tuple(1 if k in axes else next(sizes) for k in range(-ndim, 0)))
 
 
 def _at_least(ndim: int, x: Any) -> Any:
     # As NumPy and PyTorch do: a vector is the row of a matrix, a matrix the front of a stack of depth 1.
     shape = {0: (1,) * ndim, 1: (1,) * (ndim > 1) + x.shape + (1,) * (ndim > 2), 2: x.shape + (1,) * (ndim > 2)}
-    return x.reshape(shape[x.ndim]) if x.ndim < ndim else x
+    return _reshape(x, shape=shape[x.ndim]) if x.ndim < ndim else x
 
 
 def _at_leasteach_axis(ndim: int, arrays: tuple[Any, ...]) -> Any:
