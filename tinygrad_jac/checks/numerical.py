@@ -6,9 +6,9 @@ Three ways, each for what it does best:
   40, 1998): ``f'(x) = Im f(x + ih) / h``. Nothing is subtracted, hence nothing cancels, hence h may be 1e-100 and the
   result is right to the last digits whatever the scales of value and input. But f must be analytic: ``abs``, a
   comparison that decides, a cast to real or a function that refuses complex numbers spoil it, some of them silently.
-  So each column is confirmed by a difference of real values, taken from the *left*: NumPy orders complex numbers by
-  their real, then by their imaginary part, so the complex step sees the right side of a kink in a maximum or a
-  comparison, and the two disagree there.
+  So columns are confirmed, some together, by a difference of real values, taken from the *left*: NumPy orders complex
+  numbers by their real, then by their imaginary part, so the complex step sees the right side of a kink in a maximum
+  or a comparison, and the two disagree there.
 * **Central differences, extrapolated to step zero** (Ridders, "Accurate computation of F'(x) and F'(x)F''(x)", Advances
   in Engineering Software 4, 1982; Lyness and Moler 1967): Neville's tableau over differences with steps that shrink
   by 8. The comparison of neighbours in the tableau estimates the error. Ridders takes the estimate of least error; on
@@ -40,7 +40,8 @@ COMPLEX_STEP = 2.0**-332  # about 1e-100: its square is nothing, and a derivativ
 QUICK = [2.0**-k for k in (7, 10, 13)]  # steps, as parts of an entry's scale, that suffice for a tame function
 THOROUGH = [2.0**-k for k in range(0, 46, 3)]  # from the entry's own size to where rounding is all that is left
 WIDER = [2.0**k for k in range(30, 0, -3)]  # for entries so small that their own size does not move the value
-BESIDE = [2.0**-13, 2.0**-16]  # the steps to the left that confirm a complex step
+BESIDE = [2.0**-16, 2.0**-19]  # the steps to the left that confirm a complex step
+GROUP = 8  # columns that are confirmed together
 ORDERS = 5  # columns of Neville's tableau; more only amplify noise
 BATCH = 2**20  # sampled values that are held at a time
 
@@ -80,7 +81,7 @@ def jacobian(
     argnum: int = 0,
     method: Literal["auto", "complex", "ridders"] = "auto",
     step: float | None = None,
-    columns: Sequence[int] | None = None,
+    columns: Sequence[int] | np.ndarray[Any, Any] | None = None,
 ) -> NumericalJacobian:
     """The Jacobian of a function of arrays, from its values alone.
 
@@ -115,8 +116,8 @@ def jacobian(
 
     Notes
     -----
-    The function is evaluated 3 times for each input entry by the complex step, 6 times by the quick differences, 32 to
-    52 times by the whole ladder, and 60 times besides. Perturbed points may lie outside of the function's domain: NaN
+    For each input entry the function is evaluated 1 to 3 times by the complex step, 6 times by the quick differences, 32
+    to 52 times by the whole ladder, and 60 times besides. Perturbed points may lie outside of the function's domain: NaN
     there, a ValueError or an ArithmeticError is part of the answer, and NumPy's warnings are silent.
 
     A function that goes through float32 is a staircase for steps below 1e-7. That is measured as noise, unless another
@@ -141,13 +142,15 @@ def jacobian(
         if method == "ridders":
             found.climb(np.arange(len(which)), THOROUGH)
         elif not (found.complex_step(confirm=method == "auto") or method == "complex"):
-            found.quick()
+            found.quick(np.arange(len(which)))
     if method == "complex" and found.refused is not None:
         raise TypeError(f"the function takes no complex numbers: {found.refused}") from found.refused
     return found.result()
 
 
-def directional(fn: Callable[[Any], Any], x: Any, direction: Any) -> NumericalJacobian:
+def directional(
+    fn: Callable[[Any], Any], x: Any, direction: Any, method: Literal["auto", "complex", "ridders"] = "auto"
+) -> NumericalJacobian:
     """The derivative of ``fn(x + t * direction)`` by ``t`` at 0: the Jacobian times a direction, as m by 1.
 
     Examples
@@ -157,7 +160,7 @@ def directional(fn: Callable[[Any], Any], x: Any, direction: Any) -> NumericalJa
     array([ 1., -2.])
     """
     x, direction = np.asarray(x, dtype=np.float64), np.asarray(direction, dtype=np.float64)
-    return jacobian(lambda t: fn(x + t * direction), np.zeros(()), method="ridders")
+    return jacobian(lambda t: fn(x + t * direction), np.zeros(()), method=method)
 
 
 class _Function:
@@ -183,7 +186,7 @@ class _Function:
             # Of float32 values the last digits are noise, also where the inputs are float64.
             self.eps = float(np.finfo(start.dtype).eps) if start.dtype.kind == "f" else EPS
             self.start: Floats = start.astype(np.float64)
-            self.scale = _scales(self.x) if step is None else np.full(self.x.shape, step / QUICK[0])
+            self.scale = scales(self.x) if step is None else np.full(self.x.shape, step / QUICK[0])
             self.noise = self._measure_noise()
 
     def raw(self, x: Any) -> np.ndarray[Any, Any]:
@@ -261,65 +264,88 @@ class _Table:
     # ---------------------------------------------------------------------------------------- complex step
 
     def complex_step(self, confirm: bool) -> bool:
-        """Fill in what the complex step gives, and climb the ladder where it is not confirmed. False if refused."""
+        """Fill in what the complex step gives, and differences where it is not confirmed.
+
+        Returns False if the function refuses complex numbers, or if nothing of the first group of columns is confirmed:
+        it is not analytic then, and the rest is not tried.
+        """
+        for first in range(0, len(self.which), GROUP):
+            group = np.arange(first, min(first + GROUP, len(self.which)))
+            if not self._step(group):
+                return False
+            if not confirm or self._confirmed(group, 1e-8):
+                continue
+            doubtful = np.asarray([c for c in group if not self._confirmed(np.array([c]), 1e-6)], dtype=np.int64)
+            stepped, error = self.value[doubtful], self.error[doubtful]
+            self.quick(doubtful)
+            real, real_error = self.value[doubtful], self.error[doubtful]
+            # Where the differences come to the same, the complex step is the more exact of the two.
+            agree = (np.abs(stepped - real) <= 2 * real_error) & (real_error <= 0.1 * np.abs(stepped))
+            agree &= ~self.kinks[doubtful]
+            if not first and len(doubtful) == len(group) and not agree.any():
+                self.methods.discard("complex step")
+                return False
+            self.value[doubtful] = np.where(agree, stepped, real)
+            self.error[doubtful] = np.where(agree, error, real_error)
+        return True
+
+    def _step(self, columns: np.ndarray[Any, Any]) -> bool:
+        """The complex step for some columns; False if the function refuses, or takes the value elsewhere."""
         f = self.f
+        known = np.isfinite(f.start)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", np.exceptions.ComplexWarning)
-                for c, j in enumerate(self.which):
+                for c in columns:
                     z = f.x.astype(np.complex128)
-                    z[j] += 1j * COMPLEX_STEP * f.scale[j]
+                    z[self.which[c]] += 1j * COMPLEX_STEP * f.scale[self.which[c]]
                     w = f.raw(z)
                     same = np.abs(w.real - f.start) <= 1e-10 * np.abs(f.start) + 1e3 * f.noise
-                    self.value[c] = np.where(same & np.isfinite(f.start), w.imag / COMPLEX_STEP, np.nan)
-                    if confirm and c == 0 and not same[np.isfinite(f.start)].all():
+                    if not same[known].all():
+                        self.refused = ValueError("the values at complex points are others than at real ones")
                         return False
+                    self.value[c] = np.where(known, w.imag / COMPLEX_STEP, np.nan)
         except Exception as refusal:  # whatever a function says to complex numbers that it was not written for
             self.refused = refusal
             return False
         self.methods.add("complex step")
-        self.error = 8 * EPS * np.abs(self.value) + f.noise + self.floor
-        self.left, self.right = self.value.copy(), self.value.copy()
-        if confirm:
-            unconfirmed = [c for c in range(len(self.which)) if not self._confirmed(c)]
-            stepped, error = self.value[unconfirmed], self.error[unconfirmed]
-            self.climb(np.asarray(unconfirmed, dtype=np.int64), THOROUGH)
-            real, real_error = self.value[unconfirmed], self.error[unconfirmed]
-            # Where the differences come to the same, the complex step is the more exact of the two.
-            agree = (np.abs(stepped - real) <= 2 * real_error) & (real_error <= 0.1 * np.abs(stepped))
-            agree &= ~self.kinks[unconfirmed]
-            self.value[unconfirmed] = np.where(agree, stepped, real)
-            self.error[unconfirmed] = np.where(agree, error, real_error)
+        error = 8 * EPS * np.abs(self.value[columns]) + f.noise + self.floor
+        self.error[columns] = np.where(np.isnan(error), np.inf, error)
+        self.left[columns] = self.right[columns] = self.value[columns]
         return True
 
-    def _confirmed(self, c: int) -> bool:
-        """Whether a real difference from the left, once extrapolated, agrees with the complex step."""
-        f = self.f
-        far, near = ((f.start - f.moved(self.which[c], -t)) / t for t in BESIDE)
+    def _confirmed(self, columns: np.ndarray[Any, Any], rtol: float) -> bool:
+        """Whether real differences agree with the complex step: all columns at once, moved to the left, extrapolated."""
+        f, entries = self.f, self.which[columns]
+        # Uneven parts of the scales, lest what is wrong in one column cancels what is wrong in another.
+        parts = 1 / (1 + 0.618 * np.arange(len(columns))) if len(columns) > 1 else np.ones(1)
+        direction = np.zeros_like(f.x)
+        direction[entries] = parts * f.scale[entries]
+        far, near = ((f.start - f.beside(f.x - t * direction)) / t for t in BESIDE)
         left = near + (near - far) / (BESIDE[0] / BESIDE[1] - 1)
-        allowed = 1e-6 * np.abs(self.value[c]) + 10 * f.noise / BESIDE[1]
-        allowed = np.where((near == 0) & (far == 0), self.floor, allowed)  # an output that does not depend on it
-        return bool((np.abs(left - self.value[c]) <= allowed).all())
+        allowed = rtol * (parts @ np.abs(self.value[columns])) + 10 * f.noise / BESIDE[1]
+        allowed = np.where((near == 0) & (far == 0), self.floor, allowed)  # an output that does not depend on them
+        return bool((np.abs(left - parts @ self.value[columns]) <= allowed)[np.isfinite(f.start)].all())
 
     # ---------------------------------------------------------------------------------------- differences
 
-    def quick(self) -> None:
+    def quick(self, columns: np.ndarray[Any, Any]) -> None:
         """Three steps for each column; the whole ladder where they do not settle it."""
-        self.climb(np.arange(len(self.which)), QUICK)
-        size = np.abs(self.value)
+        self.climb(columns, QUICK)
+        value, error, kinks = self.value[columns], self.error[columns], self.kinks[columns]
+        size = np.abs(value)
         largest = np.minimum(np.nanmax(size, axis=0, initial=0.0), np.nanmax(size, axis=1, initial=0.0, keepdims=True))
-        unsettled = ~(self.error <= 1e-8 * size + 1e-10 * largest + 8 * self.floor).all(axis=1) | self.kinks.any(axis=1)
-        if not unsettled.all() and self._miss_something():
+        settled = (error <= 1e-8 * size + 1e-10 * largest + 8 * self.floor) | ~np.isfinite(self.f.start)
+        unsettled = ~settled.all(axis=1) | kinks.any(axis=1)
+        if len(columns) == self.f.x.size and not unsettled.all() and self._miss_something():
             unsettled[:] = True
-        self.climb(np.flatnonzero(unsettled), THOROUGH)
+        self.climb(columns[unsettled], THOROUGH)
 
     def _miss_something(self) -> bool:
         """Whether the columns disagree with a derivative in a random direction: their steps saw nothing so narrow."""
-        if len(self.which) < self.f.x.size:
-            return False
         random = np.random.default_rng(1)
         direction = random.integers(4, 8, self.f.x.shape) / 8 * random.choice([-1.0, 1.0], self.f.x.shape)
-        along = directional(self.f.beside, self.f.x, direction * self.f.scale)
+        along = directional(self.f.beside, self.f.x, direction * self.f.scale, "ridders")
         off = np.abs(direction @ self.value - along.value[:, 0])
         return bool((off > 1e-6 * (np.abs(direction) @ np.abs(self.value)) + 2 * along.error[:, 0]).any())
 
@@ -462,7 +488,7 @@ def _steep(quotients: Floats, steps: Sequence[float], resolution: Floats) -> tup
     return infinite, infinite & (least > 0.95 * steps[0] / steps[1])
 
 
-def _scales(x: Floats) -> Floats:
+def scales(x: Floats) -> Floats:
     """For each entry the power of two above it; where it is zero, that of the largest entry, or 1."""
     size = np.abs(x)
     known = np.isfinite(x) & (size > 1e-100)
