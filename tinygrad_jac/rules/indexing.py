@@ -8,6 +8,7 @@ count from the last axis, so that the leading axes of cotangents need no care.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -180,10 +181,10 @@ def _entry(entry: Any) -> Any:
         return array
     if array.dtype.kind in "iu" or (isinstance(entry, Sequence) and not array.size):
         return array.astype(np.intp, copy=False) if array.ndim else int(array)
-    if hasattr(entry, "__index__"):
-        return entry.__index__()
-    raise IndexError(f"an index is made of ints, slices, None, ... and arrays of ints or bools, not of "
-                     f"{array.dtype if array.ndim or isinstance(entry, Variable) else type(entry).__name__}")
+    if array.dtype == object and hasattr(entry, "__index__"):
+        return operator.index(entry)
+    raise IndexError("an index is made of ints, slices, None, ... and arrays of ints or bools, not of "
+                     f"{array.dtype if array.dtype.kind in 'fc' else type(entry).__name__}")
 
 
 class _Steps(NamedTuple):

@@ -17,7 +17,7 @@ from ..errors import ShapeError
 from ..jacobians import Selection
 from ..primitive import functions, primitive
 from ..spelling import axis_of, public
-from .shaping import atleast_1d, atleast_2d, broadcast_to, lead_of
+from .shaping import atleast_1d, atleast_2d, broadcast_to, clone, lead_of
 
 WHOLE = slice(None)
 
@@ -35,20 +35,19 @@ _pad = primitive(
 )
 _tile = primitive(
     "tile", lambda x, *, times: np.tile(x, times),
+    # With each axis taken apart as (times, size), the repetitions are axes to sum over.
     vjp=lambda g, out, x, *, times: g.reshape(
-        lead_of(g, out) + tuple(k for pair in zip(times, x.shape) for k in pair)).sum(axis=_every_other(x.ndim)),
+        lead_of(g, out) + tuple(n for pair in zip(times, x.shape) for n in pair)
+    ).sum(axis=tuple(range(-2 * x.ndim, 0, 2))),
     jacobian=lambda out, x, *, times: Selection.of(lambda p: np.tile(p, times), x.shape),
 )
 _repeat_interleave = primitive(
     "repeat_interleave", lambda x, *, times, axis: np.repeat(x, times, axis),
     vjp=lambda g, out, x, *, times, axis: g.reshape(
-        g.shape[: g.ndim + axis] + (x.shape[axis], times) + g.shape[g.ndim + axis + 1 :]).sum(axis=axis),
+        g.shape[: g.ndim + axis] + (x.shape[axis], times) + g.shape[g.ndim + axis + 1 :]
+    ).sum(axis=axis),
     jacobian=lambda out, x, *, times, axis: Selection.of(lambda p: np.repeat(p, times, axis), x.shape),
 )
-
-
-def _every_other(ndim: int) -> tuple[int, ...]:
-    return tuple(range(-2 * ndim, 0, 2))
 
 
 def along(axis: int, entry: Any) -> tuple[Any, ...]:
@@ -284,7 +283,7 @@ def tile(x: Any, *reps: Any) -> Any:
     ndim = max(len(times), x.ndim)
     if x.ndim < ndim:
         x = x.reshape((1,) * (ndim - x.ndim) + x.shape)
-    return _tile(x, times=(1,) * (ndim - len(times)) + tuple(int(t) for t in times))
+    return _tile(x, times=(1,) * (ndim - len(times)) + tuple(int(t) for t in times)) if ndim else clone(x)
 
 
 def repeat(x: Any, *repeats: Any) -> Any:
