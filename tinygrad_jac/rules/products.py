@@ -121,7 +121,7 @@ def matmul(x: Any, y: Any) -> Any:
     row, column = len(a) == 1, len(b) == 1
     z = _matmul(x.reshape(1, *a) if row else x, y.reshape(*b, 1) if column else y)
     if row or column:
-        z = z.reshape(z.shape[: z.ndim - row - column] + (() if column else b[-1:]))
+        z = z.reshape(z.shape[:-2] + (() if row else a[-2:-1]) + (() if column else b[-1:]))
     return z
 
 

@@ -75,10 +75,10 @@ _sum = primitive(
     jacobian=lambda out, x, *, axis, keepdims: totals(x.shape, axis, out.shape),
 )
 _mean = primitive(
-    "mean", lambda x, *, axis, keepdims: np.add.reduce(x, axis=axis, keepdims=keepdims) / (_count(x, axis) or math.nan),
-    vjp=lambda g, out, x, *, axis, keepdims: spread(g / _count(x, axis), x, axis, keepdims),
+    "mean", lambda x, *, axis, keepdims: np.add.reduce(x, axis=axis, keepdims=keepdims) / _weight(x, axis),
+    vjp=lambda g, out, x, *, axis, keepdims: spread(g / _weight(x, axis), x, axis, keepdims),
     jacobian=lambda out, x, *, axis, keepdims:
-        totals(x.shape, axis, out.shape) @ Diagonal(np.full(x.shape, 1 / (_count(x, axis) or math.nan))),
+        totals(x.shape, axis, out.shape) @ Diagonal(np.full(x.shape, 1 / _weight(x, axis))),
 )
 _var = primitive(
     "var", lambda x, *, axis, dof, keepdims: _squares(x, axis, keepdims) / dof, saves="x",
@@ -96,6 +96,11 @@ _std = primitive(
         totals(x.shape, axis, out.shape) @ Diagonal(_unit(x - x.mean(axis, keepdims=True), axis) / math.sqrt(dof)),
     doc="√var: ∂/∂x = (x - μ) / (dof · std), by convention 0 where all entries are equal.",
 )
+
+
+def _weight(x: Any, axis: tuple[int, ...]) -> float:
+    """By what a mean divides; nan for no entries, of which there is no mean."""
+    return _count(x, axis) or math.nan
 
 
 def _squares(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
@@ -264,9 +269,8 @@ def _shares(x: Any, out: Any, axis: tuple[int, ...]) -> Any:
 
 def _lower_median(x: Any, *, axis: Any, keepdims: bool) -> Any:
     """Of all entries; nan if one is."""
-    flat = np.sort(x, axis=None)
-    middle = flat[-1] if flat.size and np.isnan(flat[-1]) else flat[(flat.size - 1) // 2]
-    return np.reshape(middle, (1,) * x.ndim if keepdims else ())
+    flat = x.reshape(-1)
+    return flat[_median_position(flat, -1)].reshape((1,) * x.ndim if keepdims else ())
 
 
 _amax = _chosen("amax", np.maximum.reduce, "The largest entry; equal ones share the cotangent evenly.")
@@ -367,7 +371,8 @@ def median(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 def _median_position(x: Any, axis: int) -> Any:
-    middle = np.take(np.argsort(x, axis=axis, kind="stable"), [(x.shape[axis] - 1) // 2], axis=axis)
+    rank = (x.shape[axis] - 1) // 2
+    middle = np.take(np.argpartition(x, rank, axis=axis), [rank], axis=axis)
     missing = np.isnan(x)
     return np.where(missing.any(axis=axis, keepdims=True), missing.argmax(axis=axis, keepdims=True), middle)
 
@@ -389,10 +394,11 @@ def _pick(name: str, position: Any, x: Any, axis: Any, keepdims: bool) -> Any:
 # ------------------------------------------------------------------------------------------------ logarithms, lengths
 
 _logsumexp = primitive(
-    "logsumexp", lambda x, *, axis, keepdims: _stable_logsumexp(x, axis, keepdims), saves="out x",
-    vjp=lambda g, out, x, *, axis, keepdims:
-        spread(g, x, axis, keepdims) * np.exp(x - spread(np.where(out == -math.inf, 0.0, out), x, axis, keepdims)),
-    jacobian=lambda out, x, *, axis, keepdims: totals(x.shape, axis, out.shape) @ Diagonal(_softmax(x, axis)),
+    "logsumexp", lambda x, *, axis, keepdims: _log_of_sum(x, axis, keepdims), saves="x residual",
+    residual=lambda out, x, *, axis, keepdims: _sum_of_exp(x, axis),
+    vjp=lambda g, out, x, *, axis, keepdims, residual:
+        spread(g, x, axis, keepdims) * (np.exp(x - residual[0]) / _or_infinity(residual[1])),
+    jacobian=lambda out, x, *, axis, keepdims, residual: totals(x.shape, axis, out.shape) @ Diagonal(_softmax(x, axis)),
     doc="log Σ exp x, without overflow. ∂/∂x = softmax(x); 0 where all x are -inf.",
 )
 _norm = primitive(
@@ -403,24 +409,25 @@ _norm = primitive(
 )
 
 
-def _top(x: Any, axis: tuple[int, ...]) -> Any:
-    """The largest entry, or 0 where that is -inf, or where there is none: what is subtracted before exp."""
-    top = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-math.inf)
-    return np.where(top == -math.inf, 0.0, top)
+def _sum_of_exp(x: Any, axis: tuple[int, ...]) -> tuple[Any, Any]:
+    """The largest entry (0 if it is -inf), a constant, and Σ exp(x - that), which is at least 1 (or 0)."""
+    top = np.maximum.reduce(_array(x), axis=axis, keepdims=True, initial=-math.inf)
+    top = np.where(top == -math.inf, 0.0, top)
+    return top, np.exp(x - top).sum(axis=axis, keepdims=True)
 
 
-def _stable_logsumexp(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
-    top = _top(x, axis)
-    total = np.add.reduce(np.exp(x - top), axis=axis, keepdims=True)
+def _log_of_sum(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+    top, total = _sum_of_exp(x, axis)
     with np.errstate(divide="ignore"):  # log 0 is meant
         out = np.log(total) + top
-    return out if keepdims else out.squeeze(axis)
+    return out if keepdims else out.squeeze(axis), (top, total)
 
 
 def _softmax(x: Any, axis: tuple[int, ...]) -> Any:
-    e = np.exp(x - _top(x, axis))
-    total = e.sum(axis, keepdims=True)
-    return e / np.where(total == 0, 1.0, total)
+    """exp x by its share in the total; 0 where all x are -inf."""
+    top = x.max(axis, keepdims=True, initial=-math.inf)
+    e = np.exp(x - np.where(np.isneginf(top), 0.0, top))
+    return np.divide(e, e.sum(axis, keepdims=True), where=e > 0, out=np.zeros_like(e))
 
 
 @public()
