@@ -13,7 +13,7 @@ import numpy as np
 
 from ..graph import Variable, wrap
 from ..jacobians import Diagonal, Identity
-from ..primitive import primitive, ufuncs
+from ..primitive import Primitive, primitive, ufuncs
 from ..spelling import public, unrecorded
 
 # ------------------------------------------------------------------------------------------------ arithmetic
@@ -99,6 +99,8 @@ def _log_of_base(x: Any, y: Any) -> Any:
 
 # ------------------------------------------------------------------------------------------------ powers, logarithms
 
+_LN2, _LN10 = math.log(2), math.log(10)
+
 exp = primitive(
     "exp", np.exp, elementwise=True, saves="out",
     vjp=lambda g, out, x: g * out,
@@ -183,9 +185,6 @@ def _or_infinity(r: Any) -> Any:
     """r, and infinity where it is 0: what is divided by it becomes 0."""
     return np.where(r == 0, math.inf, r)
 
-
-_LN2, _LN10 = math.log(2), math.log(10)
-
 # ------------------------------------------------------------------------------------------------ trigonometry
 
 sin = primitive(
@@ -269,7 +268,7 @@ def _mask(x: Any, keep: Any) -> Any:
 
 _BITS = {np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
 
-masked = primitive(
+masked: Primitive = primitive(
     "masked", _mask, elementwise=True, saves="keep",
     vjp=(lambda g, out, x, keep: masked(g, keep),
          None),

@@ -106,6 +106,8 @@ def _in_pieces(function: Callable[[Any], Any], size: int = 8192) -> Callable[[An
     return pieces
 
 
+_SLOPE = 2 / math.sqrt(math.pi)  # of erf at 0
+
 erf = primitive(
     "erf", _in_pieces(_erf), elementwise=True, saves="x",
     vjp=lambda g, out, x: g * (_SLOPE * np.exp(-x * x)),
@@ -118,7 +120,6 @@ erfc = primitive(
     jacobian=lambda out, x: Diagonal(-2 / np.sqrt(np.pi) * np.exp(-(x**2))),
     doc="The complementary error function ``1 - erf(x)``, to the last digits also where that would cancel.",
 )
-_SLOPE = 2 / math.sqrt(math.pi)
 
 # ------------------------------------------------------------------------------------------------ logarithms
 
