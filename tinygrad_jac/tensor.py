@@ -602,6 +602,11 @@ class Tensor(Variable):
     triu = arranging.triu
     diagonal = arranging.diagonal
     diag = arranging.diag
+    diag_embed = arranging.diag_embed
+    fliplr = arranging.fliplr
+    flipud = arranging.flipud
+    rot90 = arranging.rot90
+    tensor_split = joining.tensor_split
 
     def is_contiguous(self) -> Any:
         return self.array.flags.c_contiguous
@@ -610,7 +615,9 @@ class Tensor(Variable):
 
     gather = selecting.gather
     take = selecting.take
+    index_add = selecting.index_add
     index_select = selecting.index_select
+    take_along_dim = selecting.take_along_axis
     scatter = selecting.scatter
     scatter_add = selecting.scatter_add
     masked_fill = selecting.masked_fill
@@ -665,6 +672,9 @@ class Tensor(Variable):
     sigmoid_ = in_place(activations.sigmoid)
     clamp_ = in_place(elementary.clamp)
     masked_fill_ = in_place(selecting.masked_fill)
+    scatter_ = in_place(selecting.scatter)
+    scatter_add_ = in_place(selecting.scatter_add)
+    index_add_ = in_place(selecting.index_add)
 
     def copy_(self, source: Any, non_blocking: Any = False) -> Any:
         """The values of another tensor, broadcast and converted."""
