@@ -15,7 +15,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 
@@ -32,8 +32,9 @@ Pair = Callable[[Node], tuple[Array, Array, Any]]  # of a node: what was found, 
 
 CHECKS = ("vjp", "adjoint", "numerical", "product", "contracts", "finite")
 EPS = float(np.finfo(np.float64).eps)
-NUMERICAL_TOLERANCE = 1e-7  # added to the error that the numerical derivative claims for itself
-PROBES = 2  # random directions for a matrix that is too large to be written down
+NUMERICAL_TOLERANCE = 1e-7  # relative, beyond so many times the error that the numerical derivative claims for itself
+NUMERICAL_DOUBT = 100.0
+PROBES = 2  # random cotangents for a matrix that is too large to be written down
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def saved_arrays(node: Node) -> dict[str, Array]:
     return {name: a for name, a in found.items() if isinstance(a, np.ndarray)}
 
 
-def _jittered(node: Node, size: float, random: np.random.Generator) -> Node:
+def jittered(node: Node, size: float, random: np.random.Generator) -> Node:
     """The same node with all that it saved off by some of the last digits."""
 
     def jitter(value: Any) -> Any:
@@ -345,9 +346,9 @@ class _Audit:
             found = self.pull(node, U).reshape(len(U), n)
             if self.probed:
                 expected = np.asarray(J.vjp(U)).reshape(len(U), n)
-                return found, expected, _scale(found, expected, alone=isinstance(J, (Diagonal, Identity, Selection)))
+                return found, expected, _scale(found, expected, _judged(J))
             expected = J.dense()
-            return found, expected, _scale(found, expected)
+            return found, expected, _scale(found, expected, "rows")
 
         ratio, found, expected = self._deviation(pair, node)
         self._note("vjp", ratio)
@@ -369,7 +370,7 @@ class _Audit:
     def _right_without_leading_axes(self, node: Node, D: Array) -> bool:
         eye = np.eye(len(D), dtype=D.dtype).reshape(len(D), *self.out_shape)
         rows = np.stack([self.pull(node, u).reshape(-1) for u in eye])
-        return bool((np.abs(rows - D) <= self.settings.exact * _scale(rows, D)).all())
+        return bool((np.abs(rows - D) <= self.settings.exact * _scale(rows, D, "rows")).all())
 
     def adjointness(self, node: Node, recorded: bool) -> None:
         """(b): ⟨u, J v⟩ = ⟨Jᵀ u, v⟩, with Jᵀu by the rule, without leading axes, and by the statement."""
@@ -410,8 +411,9 @@ class _Audit:
             D = J.dense()
             found = np.concatenate([np.asarray(J.jvp(v)).reshape(-1), np.asarray(J.vjp(u)).reshape(-1)])
             expected = np.concatenate([D @ v.reshape(-1), u.reshape(-1) @ D])
-            size = np.abs(D)
-            return found, expected, np.concatenate([size @ np.abs(v).reshape(-1), np.abs(u).reshape(-1) @ size])
+            terms = np.abs(D) @ np.abs(v).reshape(-1), np.abs(u).reshape(-1) @ np.abs(D)
+            sizes = [np.full(t.shape, max(largest(t), 1e-300)) for t in terms]
+            return found, expected, np.concatenate(sizes)
 
         ratio, _, _ = self._deviation(pair, node)
         self._note("adjoint", ratio)
@@ -454,14 +456,14 @@ class _Audit:
         if by_entry:
             numbers, stated = numerical.jacobian(f, x), J.dense()
         else:
-            directions = [np.ones(self.in_shape), *self._normal((PROBES, *self.in_shape))]
-            along = [numerical.directional(f, x, v) for v in directions]
-            numbers = _side_by_side(along)
+            size = numerical.scales(x if _judged(J) == "entries" else np.max(np.abs(x)))
+            directions = [size * self.random.choice([-1.0, 1.0], x.shape), size * self.random.standard_normal(x.shape)]
+            numbers = _side_by_side([numerical.directional(f, x, v) for v in directions])
             stated = np.stack([np.asarray(J.jvp(v)).reshape(m) for v in directions], axis=1)
-        trusted = np.isfinite(numbers.error) & np.isfinite(stated) & ~numbers.kinks
-        scale = _scale(numbers.value, stated, alone=not by_entry)
+        trusted = np.isfinite(numbers.error) & np.isfinite(stated) & ~numbers.kinks & ~self._flat(f, x, stated)
+        scale = _scale(numbers.value, stated, "rows" if by_entry else _judged(J))
         off = np.abs(stated - numbers.value)
-        ratio = np.where(trusted, np.maximum(off - 10 * numbers.error, 0.0) / scale, 0.0)
+        ratio = np.where(trusted, np.maximum(off - NUMERICAL_DOUBT * numbers.error, 0.0) / scale, 0.0)
         if trusted.any():
             self._note("numerical", np.where(trusted, np.maximum(off - numbers.error, 0.0) / scale, 0.0))
         if (ratio > NUMERICAL_TOLERANCE).any():
@@ -477,16 +479,23 @@ class _Audit:
             raise Fault(
                 "both wrong", _sentence(f"at {at}, {said} {stated[i, j]:.9g}, but the numbers say {found}", hint)
             )
-        if numbers.kinks.any():
-            self._kinks(numbers, stated, by_entry)
+        kinks = numbers.kinks & ~(np.abs(numbers.right - numbers.left) <= 1e-6 * scale)
+        if kinks.any():
+            self._kinks(numbers, stated, kinks, by_entry)
 
-    def _kinks(self, numbers: numerical.NumericalJacobian, stated: Array, by_entry: bool) -> None:
+    def _flat(self, f: Callable[[Array], Array], x: Array, stated: Array) -> Array:
+        """Outputs that do not change at all nearby, as stated: seen from afar the steps of a stair are a slope."""
+        beside = [f(x * (1 + s * 2.0**-30 * self.random.uniform(0.5, 1, x.shape))) == f(x) for s in (-1, 1)]
+        flat: Array = np.logical_and(*beside).reshape(-1, 1) & ~stated.any(axis=1, keepdims=True)
+        return flat
+
+    def _kinks(self, numbers: numerical.NumericalJacobian, stated: Array, kinks: Array, by_entry: bool) -> None:
         """A convention at a kink must lie between the two one-sided derivatives."""
         left, right = numbers.left, numbers.right
         low, high = np.fmin(left, right), np.fmax(left, right)
         slack = 1e-6 * np.fmax(np.abs(low), np.abs(high)) + 10 * np.where(np.isfinite(numbers.error), numbers.error, 0)
-        outside = numbers.kinks & ~np.isinf(low) & ~((stated >= low - slack) & (stated <= high + slack))
-        show = outside if outside.any() else numbers.kinks
+        outside = kinks & ~np.isinf(low) & ~((stated >= low - slack) & (stated <= high + slack))
+        show = outside if outside.any() else kinks
         i, j = (int(k) for k in np.argwhere(show)[0])
         at = f"output {self._out(i)}, input {self._in(j)}" if by_entry else f"output {self._out(i)}, along a direction"
         said = (
@@ -495,7 +504,8 @@ class _Audit:
         )
         if outside.any() and by_entry:
             raise Fault("both wrong", f"{said}, which is not between them")
-        self.kinks = f"{said} ({np.count_nonzero(numbers.kinks)} such entries)"
+        count = np.count_nonzero(kinks)
+        self.kinks = said + (f" ({count} such entries)" if count > 1 else "")
 
     def _numbers_at(self, u: Array, j: int) -> tuple[float, float] | None:
         """The numerical derivative of ⟨u, f⟩ with respect to entry j, and its error; None where there is none."""
@@ -535,7 +545,7 @@ class _Audit:
         eps = float(np.finfo(node.dtype).eps)
         small, large = (
             np.max([sum(map(_off, pair(moved)[:2], (found, expected))) for moved in some], axis=0)  # type: ignore[arg-type]
-            for some in ([_jittered(node, size * eps, self.random) for _ in range(3)] for size in (4, 4096))
+            for some in ([jittered(node, size * eps, self.random) for _ in range(3)] for size in (4, 4096))
         )
         return np.where((large > 30 * small) & (large < 30_000 * small), small, 0.0)
 
@@ -547,6 +557,8 @@ class _Audit:
 
     def _diagnosis(self, stated: Array, found: Array, wrong: Array) -> str | None:
         """What kind of mistake it is; of a matrix that was not written down only the wrong entries are shown."""
+        if largest(stated - found) < 1e-4 * largest(found):  # it nearly is what it should be, and so nearly anything
+            return None
         if self.probed:
             stated, found, wrong = stated[wrong][None], found[wrong][None], wrong[wrong][None]
         return diagnose(stated, found, wrong, self.out_shape, self.in_shape)
@@ -568,20 +580,32 @@ def _who_is_wrong(rule: float, statement: float, told: tuple[float, float] | Non
     return "wrong VJP" if not off_rule <= off_statement else "wrong statement"
 
 
-def _scale(found: Array, expected: Array, alone: bool = False) -> Array:
+def largest(array: Array) -> float:
+    """The largest absolute value among the finite ones."""
+    return float(np.max(np.abs(array), initial=0.0, where=np.isfinite(array)))
+
+
+def _scale(found: Array, expected: Array, judged: Literal["rows", "entries", "together"]) -> Array:
     """What a deviation is relative to: the largest entry of both matrices, as the kind of size that rounding has.
 
-    Rows with a single entry, as those of elementwise functions, are judged by that entry (each entry, if ``alone``).
+    ``"rows"`` with a single entry, as those of elementwise functions, are judged by that entry, as far as it is not a
+    hundred times smaller than the largest; likewise each of ``"entries"`` that have nothing to do with each other.
     """
     size = np.fmax(np.where(np.isfinite(found), np.abs(found), 0), np.where(np.isfinite(expected), np.abs(expected), 0))
-    largest = float(np.max(size, initial=0.0))
-    if alone:
+    overall = largest(size)
+    scale: Any = overall
+    if judged == "entries":
         scale = size
-    else:
+    elif judged == "rows":
         rows = np.max(size, axis=1, initial=0.0, keepdims=True)
-        single = np.count_nonzero(expected, axis=1, keepdims=True) <= 1
-        scale = np.broadcast_to(np.where(single, rows, largest), size.shape)
-    return np.fmax(scale, max(EPS * largest, 1e-300))
+        scale = np.where(np.count_nonzero(expected, axis=1, keepdims=True) <= 1, rows, overall)
+    least = max(1e-2 * overall, 1e-300)
+    return np.broadcast_to(np.fmax(np.asarray(scale, dtype=np.float64), least), size.shape)
+
+
+def _judged(J: Jacobian) -> Literal["entries", "together"]:
+    """How products with a Jacobian are judged: each entry alone where it depends on one other alone."""
+    return "entries" if isinstance(J, (Diagonal, Identity, Selection)) else "together"
 
 
 def _off(found: Array, expected: Array) -> Array:

@@ -16,7 +16,7 @@ from .. import graph
 from ..errors import GradientError
 from ..graph import Node, Observer, Variable
 from . import audit as auditing
-from .audit import CHECKS, Settings, unobserved
+from .audit import CHECKS, Settings, jittered, largest, unobserved
 from .report import Place, Report, Row
 
 
@@ -199,9 +199,8 @@ class debug_mode(Observer):
     def _product(self, roots: Sequence[tuple[Node, Any]], found: dict[Node, Any], nodes: list[Node]) -> None:
         """Multiply the seed with one stated Jacobian after the other, and compare what arrives with ``found``.
 
-        Three rows are carried along at once, as leading axes: the cotangent; the error that rounding may have given it
-        by now; and a random one, whose image tells how large the Jacobian is, and so how large an error the next step
-        adds. Terms may cancel on the way, so that the cotangent's own size does not tell.
+        With the cotangent the error is carried along that rounding may have given it by now. Terms may cancel on the
+        way, and the cotangent's own size does not tell of them; see `_stated_product`.
         """
         random = np.random.default_rng(self.settings.seed)
         pending: dict[Node, np.ndarray[Any, Any]] = {}
@@ -223,17 +222,13 @@ class debug_mode(Observer):
                 product[node] = u
             if node.primitive is None:
                 continue
-            eps = 4 * float(np.finfo(node.dtype).eps) * float(np.max(np.abs(u[0]), initial=0.0))
-            three = np.concatenate([u, random.choice([-1.0, 1.0], (1, *u.shape[1:])).astype(u.dtype)])
             for index, parent in enumerate(node.parents):
                 if parent is None:
                     continue
                 try:
-                    image = np.asarray(node.primitive.statement(node, index).vjp(three))
+                    moved = _stated_product(node, index, u, random).astype(parent.dtype)
                 except Exception:  # the audit has said so
                     return
-                error = eps * float(np.max(np.abs(image[2]), initial=0.0)) * random.uniform(-1, 1, image[1].shape)
-                moved = np.stack([image[0], image[1] + error]).astype(parent.dtype)
                 pending[parent] = pending[parent] + moved if parent in pending else moved
         place = Place.of_caller()
         shape = roots[0][0].shape if len(roots) == 1 else ()
@@ -243,13 +238,13 @@ class debug_mode(Observer):
             self._compare(node, _array(got), product[node], shape, parted, place)
 
     def _apart(self, got: np.ndarray[Any, Any], u: np.ndarray[Any, Any]) -> bool:
-        return bool((np.nan_to_num(self._ratio(got, u)) > self._allowed(got)).any())
+        return bool((self._ratio(got, u) > self._allowed(got)).any())
 
     def _ratio(self, got: np.ndarray[Any, Any], u: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """The distance beyond rounding, relative to the largest entry; none where the product is not finite."""
-        size = max(float(np.max(np.abs(u[0]), initial=0.0)), float(np.max(np.abs(got), initial=0.0)), 1e-300)
-        beyond = np.abs(got - u[0]) - 8 * float(np.max(np.abs(u[1]), initial=0.0))
-        return np.where(np.isfinite(u[0]), np.maximum(beyond, 0.0) / size, 0.0)
+        beyond = np.abs(got - u[0]) - 8 * largest(u[1])
+        ratio = np.maximum(beyond, 0.0).astype(np.float64) / max(largest(u[0]), largest(got), 1e-300)
+        return np.where(np.isfinite(u[0]), np.where(np.isnan(ratio), np.inf, ratio), 0.0)
 
     def _allowed(self, got: np.ndarray[Any, Any]) -> float:
         return self.settings.tolerance * float(np.finfo(got.dtype).eps) / auditing.EPS
@@ -297,6 +292,27 @@ class _Known:
 
     def __init__(self, values: list[Any], out: np.ndarray[Any, Any] | None, place: Place | None) -> None:
         self.values, self.out, self.place = values, out, place
+
+
+def _stated_product(
+    node: Node, index: int, u: np.ndarray[Any, Any], random: np.random.Generator
+) -> np.ndarray[Any, Any]:
+    """The cotangent ``u[0]`` and the error ``u[1]`` times a stated Jacobian, and the error that this step adds.
+
+    The step rounds relative to the size of the Jacobian, which a random cotangent tells, and of terms that cancel
+    within the Jacobian itself, which a jitter of the last digits of what was saved tells. A jitter may also break a
+    tie; what it changes by more than the last digits of the cotangent does not count.
+    """
+    primitive = node.primitive
+    assert primitive is not None
+    digits = 4 * float(np.finfo(node.dtype).eps)
+    probe = random.choice([-1.0, 1.0], (1, *u.shape[1:])).astype(u.dtype)
+    image = np.asarray(primitive.statement(node, index).vjp(np.concatenate([u, probe])))
+    error = digits * largest(u[0]) * largest(image[2]) * random.uniform(-1, 1, image[0].shape)
+    if primitive.saves:
+        again = np.asarray(primitive.statement(jittered(node, digits, random), index).vjp(u[0]))
+        error += np.clip(again - image[0], -digits * largest(u[0]), digits * largest(u[0]))
+    return np.stack([image[0], image[1] + error])
 
 
 def _array(g: Any) -> np.ndarray[Any, Any]:
