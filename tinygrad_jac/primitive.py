@@ -16,7 +16,7 @@ import numpy as np
 from . import dtypes, graph
 from .errors import GradientError, ShapeError
 from .graph import Array, Node, Spec, Variable, observers, walk_back, wrap
-from .jacobians import Jacobian, Selection
+from .jacobians import AlongGraph, Jacobian, Selection
 from .modes import mode
 from .versions import rewritten, tick
 
@@ -171,9 +171,11 @@ class Primitive:
 
         def binary(x: Any, y: Any) -> Any:
             if isinstance(x, Variable):
-                a, p = x.array, x.node
+                a: Any = x.array
+                p = x.node
                 if isinstance(y, Variable):
-                    b, q = y.array, y.node
+                    b: Any = y.array
+                    q = y.node
                     if a.dtype is not b.dtype or (p is None and q is None):
                         return self(x, y)
                 elif type(y) in _WEAK and p is not None:
@@ -256,26 +258,12 @@ class Primitive:
 
     def pull_back_recorded(self, node: Node, index: int, g: Array) -> Array:
         """The same rule on Tensors that stand where the saved arrays stood in the graph, so that it is recorded."""
-        assert node.args is not None
         before, mode.recording = mode.recording, True
         try:
-            args = [
-                wrap(a, p) if p is not None and isinstance(a, np.ndarray) else a
-                for a, p in zip(node.args, node.parents, strict=True)
-            ]
-            params = {k: v for k, v in node.kwargs.items() if k != "residual"}
             if self.composition is not None:
-                # Each argument enters through an identity of its own: the walk stops there, and does not run on
-                # into another argument that happens to be computed from this one.
-                entries = [np.positive(a) if isinstance(a, Variable) else a for a in args]
-                equal = self.composition(*entries, **params)
-                target = entries[index].node
-                return walk_back([(equal.node, g)], [target], create_graph=True, retain_graph=True).get(target)
-            out = node if node.out is None else wrap(node.out, node)
-            if self._has_residual:
-                params["residual"] = (
-                    self.residual(out, *args, **params) if self.residual is not None else node.kwargs["residual"]
-                )
+                equal, entry = self._composed(node, index)
+                return walk_back([(equal, g)], [entry], create_graph=True, retain_graph=True).get(entry)
+            out, args, params = self._recorded(node)
             return self.vjp[index](g, out, *args, **params)
         finally:
             mode.recording = before
@@ -286,23 +274,61 @@ class Primitive:
         For an elementwise primitive the arguments are shown to the statement as broadcast to the output; where a
         statement is about an argument as broadcast, it is composed with the Jacobian of that broadcast.
         """
-        state = self.jacobian[index]
         if node.args is None:
             raise GradientError(
                 f"the arrays that '{self.name}' saved were released by backward(); give it retain_graph=True to look "
                 "at the graph's Jacobians afterwards"
             )
+        return self._stated(node, index, node if node.out is None else node.out, node.args, node.kwargs)
+
+    def statement_recorded(self, node: Node, index: int) -> Jacobian:
+        """The same statement on Tensors, as in `pull_back_recorded`: what its products compute is recorded."""
+        before, mode.recording = mode.recording, True
+        try:
+            if self.composition is not None:
+                return AlongGraph(*self._composed(node, index), recorded=True)
+            return self._stated(node, index, *self._recorded(node))
+        finally:
+            mode.recording = before
+
+    def _stated(self, node: Node, index: int, out: Any, args: Sequence[Any], params: dict[str, Any]) -> Jacobian:
+        state = self.jacobian[index]
         if state is None:
             raise GradientError(f"'{self.name}' states no Jacobian for {self.argument(index)!r}")
-        args: Sequence[Any] = node.args
         if self.elementwise:
             args = [Spec(node.shape, a.dtype) if isinstance(a, Spec) else np.broadcast_to(a, node.shape) for a in args]
-        stated: Jacobian = state(node if node.out is None else node.out, *args, **node.kwargs)
+        stated: Jacobian = state(out, *args, **params)
         parent = node.parents[index]
-        shape = parent.shape if parent is not None else np.shape(node.args[index])
+        shape = parent.shape if parent is not None else np.shape(node.args[index])  # type: ignore[index]
         if stated.in_shape != shape:
             stated = stated @ Selection.broadcast(shape, stated.in_shape)
         return stated
+
+    def _recorded(self, node: Node) -> tuple[Any, list[Any], dict[str, Any]]:
+        """What a node saved, as Tensors in their places in the graph: output, arguments, parameters and residual."""
+        out = node if node.out is None else wrap(node.out, node)
+        args = self._linked(node)
+        params = dict(node.kwargs)
+        if self._has_residual and self.residual is not None:
+            del params["residual"]
+            params["residual"] = self.residual(out, *args, **params)
+        return out, args, params
+
+    def _composed(self, node: Node, index: int) -> tuple[Node, Node]:
+        """The composition that equals a fused primitive: the nodes of its output and of one argument."""
+        # Each argument enters through an identity of its own: the walk stops there, and does not run on into another
+        # argument that happens to be computed from this one.
+        entries: list[Any] = [ufuncs[np.positive](a) if isinstance(a, Variable) else a for a in self._linked(node)]
+        params = {k: v for k, v in node.kwargs.items() if k != "residual"}
+        assert self.composition is not None
+        return self.composition(*entries, **params).node, entries[index].node
+
+    def _linked(self, node: Node) -> list[Any]:
+        assert node.args is not None
+        return [
+            wrap(a, p) if p is not None and isinstance(a, np.ndarray) else a
+            for a, p in zip(node.args, node.parents, strict=True)
+        ]
 
     def __repr__(self) -> str:
         params = (", *, " + ", ".join(self.params)) if self.params else ""
@@ -318,10 +344,10 @@ def _spec_of(value: Any) -> Any:
 class _ForEach(Sequence[Rule]):
     """The one rule of a variadic primitive, seen as a sequence: entry i is the rule with i given first."""
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: Any) -> None:
         self.rule = rule
 
-    def __getitem__(self, index: Any) -> Rule:
+    def __getitem__(self, index: Any) -> Any:
         return functools.partial(self.rule, index)
 
     def __len__(self) -> int:

@@ -159,9 +159,9 @@ def _roots(tensors: list[Any], cotangents: list[Any], batched: bool = False) -> 
             g = np.asarray(g, dtype=t.array.dtype)
         elif g.array.dtype != t.array.dtype:
             g = g.astype(t.array.dtype)  # type: ignore[attr-defined]
-        if (g.shape[1:] if batched else g.shape) != t.array.shape:  # type: ignore[union-attr]
+        if (g.shape[1:] if batched else g.shape) != t.array.shape:
             raise ShapeError(
-                f"the cotangent has shape {g.shape}, the tensor {t.array.shape}; they must agree"  # type: ignore[union-attr]
+                f"the cotangent has shape {g.shape}, the tensor {t.array.shape}; they must agree"
                 + (" after the leading axis" if batched else "")
             )
         roots.append((node, g))

@@ -1,6 +1,9 @@
 """Structured Jacobians: the matrices of the textbook, in the form in which the textbook writes them."""
 
 from .base import Compose, Jacobian, Sum, Transposed
+from .chain import Chain as Chain
+from .chain import chain as chain
+from .links import AlongGraph as AlongGraph
 from .structures import (
     BlockDiag,
     Contraction,

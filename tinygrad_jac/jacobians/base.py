@@ -1,7 +1,8 @@
-"""`Jacobian`, a linear map with an input and an output shape, and what is built from others: transpose, product, sum."""
+"""`Jacobian`, a linear map between arrays of two shapes, and what is built from others: transpose, product, sum."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -9,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import ShapeError
+from .rows import full, owners
 
 Array = Any  # an ndarray, or a Tensor
 Shape = tuple[int, ...]
@@ -50,6 +52,21 @@ class Jacobian:
 
     def _transpose(self) -> Jacobian:
         return Transposed(self)
+
+    # ---- for batches: entry f of an array, counted row-major, belongs to sample f // stride % samples
+
+    def _apart(self, samples: int, out_stride: int, in_stride: int) -> bool:
+        """Whether the structure says that outputs of a sample depend on inputs of that sample alone."""
+        return False
+
+    def _vjp_each(self, u: Array, lead: Shape, samples: int, stride: int) -> Any:
+        # Each sample's part of the cotangent by itself, zeros elsewhere.
+        own = owners(self.out_shape, stride, samples) == np.arange(samples).reshape(-1, *[1] * len(self.out_shape))
+        return self._vjp(u.reshape((*lead, 1, *self.out_shape)) * own.astype(u.dtype), (*lead, samples))
+
+    def _vjp_rows(self, rows: Any, lead: Shape) -> Any:
+        """`_vjp` of rows that may be factored."""
+        return self._vjp(full(rows), lead)
 
     # ---- for everybody
 
@@ -106,6 +123,48 @@ class Jacobian:
         ShapeError
         """
         return self._vjp(u, _lead(u, self.out_shape, "a cotangent of the output"))
+
+    def follow(self, samples: int, stride: int) -> int | None:
+        """Where the samples of a batch are in the input, if outputs depend on inputs of their own sample alone.
+
+        Entry f of an array, counted row-major, belongs to sample ``f // stride % samples``: along the first axis of
+        ``(samples, n)`` the stride is n, along the second of ``(n, samples)`` it is 1.
+
+        Parameters
+        ----------
+        samples : int
+        stride : int
+            Of the output.
+
+        Returns
+        -------
+        int or None
+            The stride of the input; None where samples mix, or where the structure does not tell that they do not.
+        """
+        m, n = self.shape
+        if not n or n % samples or m % samples:
+            return None
+        strides = [stride]
+        for k, size in enumerate(self.in_shape):
+            if size and size % samples == 0:
+                strides.append(math.prod(self.in_shape[k:]) // samples)
+        return next((s for s in strides if n % (samples * s) == 0 and self._apart(samples, stride, s)), None)
+
+    def vjp_each(self, u: Array, samples: int, stride: int) -> Any:
+        """The cotangent of the input from each sample of the output by itself, not summed.
+
+        Parameters
+        ----------
+        u : array of shape (*lead, *out_shape)
+        samples, stride : int
+            Where the samples are in the output, as in `follow`.
+
+        Returns
+        -------
+        array of shape (*lead, samples, *in_shape), or an `Outer` that stands for one
+            A Kronecker product gives the factors of its rows, δ ⊗ a, without multiplying them out.
+        """
+        return self._vjp_each(u, _lead(u, self.out_shape, "a cotangent of the output"), samples, stride)
 
     def dense(
         self, layout: Literal["numerator", "denominator"] = "numerator", order: Literal["C", "F"] = "C"
@@ -212,12 +271,15 @@ class Transposed(Jacobian):
     def _transpose(self) -> Jacobian:
         return self.of
 
+    def _apart(self, samples: int, out_stride: int, in_stride: int) -> bool:
+        return self.of._apart(samples, in_stride, out_stride)
+
 
 class Compose(Jacobian):
     """A product of Jacobians, the outermost first: the chain rule, kept as factors. Made by ``@``."""
 
     def __init__(self, factors: Sequence[Jacobian]) -> None:
-        for left, right in zip(factors, factors[1:], strict=False):
+        for left, right in itertools.pairwise(factors):
             if left.in_shape != right.out_shape:
                 raise ShapeError(
                     f"cannot compose {left!r} with {right!r}: the input of the first is {left.in_shape}, the output "
@@ -254,6 +316,24 @@ class Compose(Jacobian):
 
     def _transpose(self) -> Jacobian:
         return compose(*(factor.T for factor in reversed(self.factors)))
+
+    def _apart(self, samples: int, out_stride: int, in_stride: int) -> bool:
+        stride: int | None = out_stride
+        for factor in self.factors:
+            stride = stride and factor.follow(samples, stride)
+        return stride == in_stride
+
+    def _vjp_each(self, u: Array, lead: Shape, samples: int, stride: int) -> Any:
+        # As long as factors keep the samples apart, all go through them together.
+        for k, factor in enumerate(self.factors):
+            below = factor.follow(samples, stride) if k < len(self.factors) - 1 else None
+            if below is None:
+                break
+            u, stride = factor._vjp(u, lead), below
+        rows = factor._vjp_each(u, lead, samples, stride)
+        for factor in self.factors[k + 1 :]:
+            rows = factor._vjp_rows(rows, (*lead, samples))
+        return rows
 
 
 class Sum(Jacobian):
@@ -297,6 +377,9 @@ class Sum(Jacobian):
 
     def _transpose(self) -> Jacobian:
         return Sum([term.T for term in self.terms])
+
+    def _apart(self, samples: int, out_stride: int, in_stride: int) -> bool:
+        return all(term._apart(samples, out_stride, in_stride) for term in self.terms)
 
 
 def compose(*factors: Jacobian) -> Jacobian:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from .base import Array, Compose, Jacobian, Shape, Transposed, products
+from .rows import Outer, by_sample
 
 
 class Diagonal(Jacobian):
@@ -50,6 +52,9 @@ class Diagonal(Jacobian):
     def _transpose(self) -> Jacobian:
         return self
 
+    def _apart(self, samples: int, out_stride: int, in_stride: int) -> bool:
+        return out_stride == in_stride
+
 
 class Identity(Jacobian):
     """I: the output is the input, entry for entry, perhaps in another shape of the same size.
@@ -84,6 +89,12 @@ class Identity(Jacobian):
 
     def _transpose(self) -> Jacobian:
         return Identity(self.out_shape, self.in_shape)
+
+    def _apart(self, samples: int, out_stride: int, in_stride: int) -> bool:
+        return out_stride == in_stride
+
+    def _vjp_rows(self, rows: Any, lead: Shape) -> Any:
+        return rows if self.in_shape == self.out_shape else super()._vjp_rows(rows, lead)
 
 
 class Selection(Jacobian):
@@ -140,11 +151,45 @@ class Selection(Jacobian):
     def nnz(self) -> int:
         return int(np.count_nonzero(self.index >= 0))
 
+    @functools.cached_property
+    def _permutation(self) -> tuple[Shape, tuple[int, ...]] | None:
+        """Where axes are permuted and no more: the input's sizes, and which of them each axis of the output is."""
+        axes = [k for k, size in enumerate(self.out_shape) if size > 1]
+        if self.has_zeros or not axes or not self.index.size or self.shape[0] != self.shape[1]:
+            return None
+        corner = self.index[(0,) * self.index.ndim]
+        strides = {k: self.index[tuple(int(a == k) for a in range(self.index.ndim))] - corner for k in axes}
+        order = sorted(axes, key=lambda k: -strides[k])
+        sizes, places = tuple(self.out_shape[k] for k in order), tuple(order.index(k) for k in axes)
+        permuted = np.arange(self.shape[1]).reshape(sizes).transpose(places)
+        return (sizes, places) if (permuted == self.index.reshape(permuted.shape)).all() else None
+
     def _jvp(self, v: Array, lead: Shape) -> Array:
-        picked = v.reshape((*lead, self.shape[1]))[..., self.index] if self.shape[1] else np.zeros(lead + self.out_shape)
+        if self._permutation is not None:
+            sizes, places = self._permutation
+            return _permuted(v.reshape(lead + sizes), places).reshape(lead + self.out_shape)
+        picked = (
+            v.reshape((*lead, self.shape[1]))[..., self.index] if self.shape[1] else np.zeros(lead + self.out_shape)
+        )
         return np.where(self.index >= 0, picked, 0.0) if self.has_zeros else picked
 
+    @functools.cached_property
+    def inverse(self) -> Selection | None:
+        """The transpose, where it is a selection too: where no input is chosen twice."""
+        chosen = np.flatnonzero(self.index.reshape(-1) >= 0)
+        back = np.full(self.shape[1], -1)
+        back[self.index.reshape(-1)[chosen]] = chosen
+        if np.count_nonzero(back >= 0) < len(chosen):
+            return None
+        return Selection(back.reshape(self.in_shape), self.out_shape)
+
     def _vjp(self, u: Array, lead: Shape) -> Array:
+        if self._permutation is not None:
+            sizes, places = self._permutation
+            u = u.reshape(lead + tuple(sizes[k] for k in places))
+            return _permuted(u, tuple(np.argsort(places))).reshape(lead + self.in_shape)
+        if self.inverse is not None:
+            return self.inverse._jvp(u, lead)
         m, n = self.shape
         rows = math.prod(lead)
         kept = np.flatnonzero(self.index.reshape(-1) >= 0)
@@ -152,6 +197,28 @@ class Selection(Jacobian):
         bins = (np.arange(rows)[:, None] * n + self.index.reshape(-1)[kept]).reshape(-1)
         total = np.bincount(bins, weights=u.reshape(rows, m)[:, kept].reshape(-1), minlength=rows * n)
         return total.reshape(lead + self.in_shape).astype(u.dtype)
+
+    def _transpose(self) -> Jacobian:
+        return Transposed(self) if self.inverse is None else self.inverse
+
+    def _apart(self, samples: int, out_stride: int, in_stride: int) -> bool:
+        place = self.index.reshape(-1, samples, out_stride) // in_stride
+        place %= samples
+        own = place == np.arange(samples).reshape(samples, 1)
+        return bool(own.all() or (own | (self.index < 0).reshape(own.shape)).all())
+
+    def _vjp_each(self, u: Array, lead: Shape, samples: int, stride: int) -> Any:
+        index = by_sample(self.index, samples, stride)
+        u = by_sample(u.reshape((*lead, self.shape[0])), samples, stride, len(lead))
+        if (index == index[:1]).all():  # every sample chooses the same inputs
+            return Selection(index[0], self.in_shape)._vjp(u, (*lead, samples))
+        apart = np.where(index < 0, -1, index + np.arange(samples)[:, None] * self.shape[1])
+        return Selection(apart, (samples, *self.in_shape))._vjp(u, lead)
+
+    def _vjp_rows(self, rows: Any, lead: Shape) -> Any:
+        if isinstance(rows, Outer) and self._permutation == (self.in_shape, (1, 0)):
+            return rows.transposed()
+        return super()._vjp_rows(rows, lead)
 
     def _dense(self) -> np.ndarray[Any, Any]:
         matrix = np.zeros(self.shape)
@@ -215,10 +282,31 @@ class Kron(Jacobian):
         a, b = (f._dense() if isinstance(f, Identity) else _values(f) for f in (self.a, self.b))
         blocks = np.einsum("...mn,...pq->...mpnq", a, b)
         (m, p), (n, q) = self.out_shape[-2:], self.in_shape[-2:]
-        return _block_diagonal(np.broadcast_to(blocks, (*self.batch, m, p, n, q)).reshape(-1, m * p, n * q))
+        return _block_diagonal(
+            np.broadcast_to(blocks, (*self.batch, m, p, n, q)).reshape(math.prod(self.batch), m * p, n * q)
+        )
 
     def _transpose(self) -> Jacobian:
         return Kron(_matrix_transpose(self.a), _matrix_transpose(self.b), self.batch)
+
+    def _apart(self, samples: int, out_stride: int, in_stride: int) -> bool:
+        axis = _axis_of(samples, out_stride, self.out_shape)
+        if axis is None or axis != _axis_of(samples, in_stride, self.in_shape):
+            return False
+        return axis < len(self.batch) or isinstance((self.a, self.b)[axis - len(self.batch)], Identity)
+
+    def _vjp_each(self, u: Array, lead: Shape, samples: int, stride: int) -> Any:
+        axis = _axis_of(samples, stride, self.out_shape)
+        if self.batch or axis is None or isinstance((self.a, self.b)[axis], Identity):
+            return super()._vjp_each(u, lead, samples, stride)
+        # With samples along the rows, that of sample i is a_i ⊗ (u_i B); along the columns b_i ⊗ (Aᵀ u)_i, transposed.
+        factor = (self.a, self.b)[axis]
+        rest = Kron(Identity(self.out_shape[0]), self.b) if axis == 0 else Kron(self.a, Identity(self.out_shape[1]))
+        v = rest._vjp(u, lead)
+        v = v.swapaxes(-1, -2) if axis else v
+        return Outer(
+            factor.reshape((samples, -1, factor.shape[1])), v.reshape((*lead, samples, -1, v.shape[-1])), bool(axis)
+        )
 
 
 class BlockDiag(Jacobian):
@@ -253,6 +341,10 @@ class BlockDiag(Jacobian):
 
     def _transpose(self) -> Jacobian:
         return BlockDiag(self.blocks.swapaxes(-1, -2))
+
+    def _apart(self, samples: int, out_stride: int, in_stride: int) -> bool:
+        axis = _axis_of(samples, out_stride, self.out_shape)
+        return axis == _axis_of(samples, in_stride, self.in_shape) and axis in range(len(self.out_shape) - 1)
 
 
 class DiagPlusLowRank(Jacobian):
@@ -312,6 +404,10 @@ class DiagPlusLowRank(Jacobian):
     def _transpose(self) -> Jacobian:
         return DiagPlusLowRank(self.d, self.v, self.u, self.axes)
 
+    def _apart(self, samples: int, out_stride: int, in_stride: int) -> bool:
+        axis = _axis_of(samples, out_stride, self.out_shape)
+        return out_stride == in_stride and axis is not None and axis - len(self.out_shape) not in self.axes
+
 
 class Toeplitz(Jacobian):
     """A convolution as a matrix: each row holds the kernel, shifted to the patch that its output looks at.
@@ -370,6 +466,9 @@ class Toeplitz(Jacobian):
         one = one.reshape(groups * outputs * positions, -1)
         return _block_diagonal(np.broadcast_to(one, (self.samples, *one.shape)))
 
+    def _apart(self, samples: int, out_stride: int, in_stride: int) -> bool:
+        return _axis_of(samples, out_stride, self.out_shape) == _axis_of(samples, in_stride, self.in_shape) == 0
+
 
 class Contraction(Jacobian):
     """The derivative of an `einsum` with respect to one operand: the einsum with that operand left open.
@@ -411,13 +510,19 @@ class Contraction(Jacobian):
 
     def _dense(self) -> np.ndarray[Any, Any]:
         # J[out, in] = Σ over the other letters, with the input replaced by one Kronecker delta for each of its axes.
-        letters = iter(c for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in "".join(self.inputs))
+        letters = iter(
+            c for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in "".join(self.inputs)
+        )
         mine = self.inputs[self.index]
         fresh = [next(letters) for _ in mine]
         deltas = [(old + new, np.eye(n)) for old, new, n in zip(mine, fresh, self.in_shape, strict=True)]
         terms = [*deltas, *((s, _values(o)) for s, o in self.others)]
         spec = ",".join(s for s, _ in terms) + "->" + self.output + "".join(fresh)
         return np.einsum(spec, *(o for _, o in terms), optimize=True).reshape(self.shape)
+
+    def _apart(self, samples: int, out_stride: int, in_stride: int) -> bool:
+        out, mine = _axis_of(samples, out_stride, self.out_shape), _axis_of(samples, in_stride, self.in_shape)
+        return out is not None and mine is not None and self.output[out] == self.inputs[self.index][mine]
 
 
 class Dense(Jacobian):
@@ -485,7 +590,18 @@ def _dense_dense(left: Dense, right: Dense) -> Jacobian:
     return Dense(left.matrix @ right.matrix, left.out_shape, right.in_shape)
 
 
-for _other in (Diagonal, Selection, Kron, BlockDiag, DiagPlusLowRank, Toeplitz, Contraction, Dense, Transposed, Compose):
+for _other in (
+    Diagonal,
+    Selection,
+    Kron,
+    BlockDiag,
+    DiagPlusLowRank,
+    Toeplitz,
+    Contraction,
+    Dense,
+    Transposed,
+    Compose,
+):
     products[Identity, _other] = _identity_left
     products[_other, Identity] = _identity_right
 products[Identity, Identity] = lambda left, right: Identity(right.in_shape, left.out_shape)
@@ -503,6 +619,21 @@ products[Dense, Dense] = _dense_dense
 def _values(array: Array) -> np.ndarray[Any, Any]:
     """The plain numbers of an ndarray, a scalar or a Tensor."""
     return np.asarray(getattr(array, "array", array))
+
+
+def _permuted(array: Array, places: Sequence[int]) -> Array:
+    """The last axes in another order; a view."""
+    lead = array.ndim - len(places)
+    return np.transpose(array, (*range(lead), *(lead + int(k) for k in places)))
+
+
+def _axis_of(samples: int, stride: int, shape: Shape) -> int | None:
+    """The axis of an array whose entries, or equal runs of them, are the samples."""
+    for axis, size in enumerate(shape):
+        below = math.prod(shape[axis + 1 :])
+        if size * below == samples * stride and stride % below == 0:
+            return axis
+    return None
 
 
 def _matrix_shape(factor: Array) -> tuple[int, int]:
