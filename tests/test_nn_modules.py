@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
 from collections import OrderedDict
 
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 
 import tinygrad_jac as tj
-from tinygrad_jac import nn
+from tinygrad_jac import nn, optim, utils
+from tinygrad_jac.random import Generator, manual_seed
 
 
 class Line(nn.Module):
@@ -367,7 +369,7 @@ def test_what_does_not_fit_is_all_named_and_changes_nothing():
         "Error(s) in loading state_dict for Net:",
         'Missing key(s) in state_dict: "scale", "first.seen". ',
         'Unexpected key(s) in state_dict: "more". ',
-        'While copying the parameter named "first.bias", expected a Tensor, received <class \'str\'>.',
+        "While copying the parameter named \"first.bias\", expected a Tensor, received <class 'str'>.",
         "size mismatch for rest.0.weight: copying a param with shape (2, 3) from checkpoint, the shape in current "
         "model is (3, 3).",
     ]
@@ -517,13 +519,7 @@ def test_parameter_containers():
 
 def test_printing():
     assert repr(Net()) == (
-        "Net(\n"
-        "  (first): Line((3, 2))\n"
-        "  (rest): Sequential(\n"
-        "    (0): Line((3, 3))\n"
-        "    (1): Line((1, 3))\n"
-        "  )\n"
-        ")"
+        "Net(\n  (first): Line((3, 2))\n  (rest): Sequential(\n    (0): Line((3, 3))\n    (1): Line((1, 3))\n  )\n)"
     )
 
     class Long(Net):
@@ -537,3 +533,533 @@ def test_printing():
         "  (2): Net(",
         "    (first): Line((3, 2))",
     ]
+
+
+# ------------------------------------------------------------------------------------------------ layers and losses
+
+# What is made, with which arguments, and the shapes of its inputs; ints in the place of a shape are upper bounds of
+# indices of shape (4,), and "p", "y", "±" stand for probabilities, targets in [0, 1], and targets ±1, of shape (4, 3).
+LAYERS = [
+    ("Identity", (54,), dict(unused=1), [(4, 3)]),
+    ("Linear", (3, 5), {}, [(4, 3)]),
+    ("Linear", (3, 5), dict(bias=False), [(2, 4, 3)]),
+    ("Linear", (3, 5), {}, [(3,)]),
+    ("Bilinear", (3, 2, 5), {}, [(4, 3), (4, 2)]),
+    ("Bilinear", (3, 2, 5), dict(bias=False), [(4, 3), (4, 2)]),
+    ("Flatten", (), {}, [(2, 3, 4)]),
+    ("Flatten", (0, 1), {}, [(2, 3, 4)]),
+    ("Unflatten", (1, (2, 3)), {}, [(4, 6)]),
+    ("Embedding", (7, 3), {}, [7]),
+    ("Embedding", (7, 3), dict(padding_idx=-6), [2]),
+    ("Embedding", (7, 3), dict(max_norm=0.5), [7]),
+    ("Embedding", (7, 3, 2, 1.0, 1.0), {}, [7]),
+    ("Conv1d", (4, 6, 3), {}, [(2, 4, 9)]),
+    ("Conv1d", (4, 6, 3), dict(stride=2, padding=1, groups=2, bias=False), [(2, 4, 9)]),
+    ("Conv2d", (2, 3, 3), {}, [(2, 2, 6, 5)]),
+    ("Conv2d", (2, 4, (3, 2)), dict(stride=(2, 1), padding=(1, 0), dilation=(1, 2), groups=2), [(2, 2, 6, 7)]),
+    ("Conv2d", (2, 3, 3), dict(padding="same"), [(2, 2, 6, 5)]),
+    ("Conv2d", (2, 3, (2, 4)), dict(padding="same", padding_mode="circular"), [(2, 2, 6, 5)]),
+    ("Conv2d", (2, 3, 3), dict(padding="valid", bias=False), [(2, 6, 5)]),
+    ("Conv2d", (2, 3, 3), dict(padding=(2, 1), padding_mode="reflect"), [(2, 2, 6, 5)]),
+    ("Conv2d", (2, 3, 3), dict(padding=1, padding_mode="replicate", stride=2), [(2, 2, 6, 5)]),
+    ("Conv3d", (2, 2, 2), dict(padding=(0, 1, 0)), [(1, 2, 3, 2, 3)]),
+    ("ConvTranspose1d", (4, 6, 3), dict(stride=2, padding=1, output_padding=1, groups=2), [(2, 4, 5)]),
+    ("ConvTranspose2d", (2, 3, 3), {}, [(2, 2, 4, 3)]),
+    ("ConvTranspose2d", (2, 3, (3, 2), 2, 1, (1, 0), 1, False, (1, 2)), {}, [(2, 2, 4, 3)]),
+    ("ConvTranspose3d", (2, 1, 2), {}, [(1, 2, 2, 2, 2)]),
+    ("MaxPool1d", (2,), {}, [(2, 3, 7)]),
+    ("MaxPool2d", (2,), {}, [(2, 3, 6, 5)]),
+    ("MaxPool2d", ((3, 2), 2), dict(padding=1, ceil_mode=True), [(2, 3, 6, 5)]),
+    ("MaxPool2d", (2, 1), dict(dilation=2), [(2, 3, 6, 5)]),
+    ("MaxPool3d", (2,), {}, [(1, 2, 4, 3, 2)]),
+    ("AvgPool1d", (2,), {}, [(2, 3, 7)]),
+    ("AvgPool2d", (2,), {}, [(2, 3, 6, 5)]),
+    ("AvgPool2d", (3, 2, 1, True, False), {}, [(2, 3, 6, 5)]),
+    ("AvgPool2d", (2,), dict(divisor_override=3), [(2, 3, 6, 5)]),
+    ("AvgPool3d", (2,), {}, [(1, 2, 4, 3, 2)]),
+    ("AdaptiveAvgPool1d", (3,), {}, [(2, 3, 7)]),
+    ("AdaptiveAvgPool2d", ((3, None),), {}, [(2, 3, 6, 5)]),
+    ("AdaptiveAvgPool2d", (1,), {}, [(2, 3, 6, 5)]),
+    ("AdaptiveAvgPool3d", (2,), {}, [(1, 2, 4, 3, 2)]),
+    ("AdaptiveMaxPool1d", (3,), {}, [(2, 3, 7)]),
+    ("AdaptiveMaxPool2d", ((2, 3),), {}, [(2, 3, 6, 5)]),
+    ("Upsample", (), dict(scale_factor=2), [(2, 3, 2, 3)]),
+    ("Upsample", ((3, 5),), {}, [(2, 3, 2, 3)]),
+    ("BatchNorm1d", (3,), {}, [(4, 3)]),
+    ("BatchNorm1d", (3, 1e-3, 0.5, False), {}, [(4, 3, 2)]),
+    ("BatchNorm2d", (3,), dict(momentum=None), [(2, 3, 4, 5)]),
+    ("BatchNorm2d", (3,), dict(track_running_stats=False, bias=False), [(2, 3, 4, 5)]),
+    ("BatchNorm3d", (2,), {}, [(2, 2, 2, 3, 2)]),
+    ("InstanceNorm1d", (3,), {}, [(2, 3, 5)]),
+    ("InstanceNorm2d", (3,), dict(affine=True, track_running_stats=True), [(2, 3, 4, 5)]),
+    ("InstanceNorm3d", (2,), {}, [(2, 2, 2, 3, 2)]),
+    ("LayerNorm", (3,), {}, [(4, 3)]),
+    ("LayerNorm", ([4, 3],), dict(eps=1e-3, bias=False), [(2, 4, 3)]),
+    ("LayerNorm", ((3,),), dict(elementwise_affine=False), [(4, 3)]),
+    ("GroupNorm", (2, 6), {}, [(3, 6, 4)]),
+    ("GroupNorm", (3, 6), dict(affine=False), [(3, 6, 2, 2)]),
+    ("RMSNorm", (3,), {}, [(4, 3)]),
+    ("RMSNorm", ((4, 3),), dict(eps=1e-2, elementwise_affine=False), [(2, 4, 3)]),
+    ("ReLU", (), {}, [(4, 3)]),
+    ("ReLU", (True,), {}, [(4, 3)]),
+    ("ReLU6", (), {}, [(4, 3)]),
+    ("LeakyReLU", (), {}, [(4, 3)]),
+    ("LeakyReLU", (0.2, True), {}, [(4, 3)]),
+    ("PReLU", (), {}, [(4, 3)]),
+    ("PReLU", (3, 0.5), {}, [(4, 3, 2)]),
+    ("ELU", (0.5,), {}, [(4, 3)]),
+    ("SELU", (), {}, [(4, 3)]),
+    ("CELU", (2.0,), {}, [(4, 3)]),
+    ("GELU", (), {}, [(4, 3)]),
+    ("GELU", ("tanh",), {}, [(4, 3)]),
+    ("SiLU", (), dict(inplace=True), [(4, 3)]),
+    ("Mish", (), {}, [(4, 3)]),
+    ("Sigmoid", (), {}, [(4, 3)]),
+    ("LogSigmoid", (), {}, [(4, 3)]),
+    ("Tanh", (), {}, [(4, 3)]),
+    ("Softplus", (2.0, 1.5), {}, [(4, 3)]),
+    ("Softsign", (), {}, [(4, 3)]),
+    ("Tanhshrink", (), {}, [(4, 3)]),
+    ("Softshrink", (0.3,), {}, [(4, 3)]),
+    ("Hardshrink", (), {}, [(4, 3)]),
+    ("Hardtanh", (-0.5, 2), {}, [(4, 3)]),
+    ("Hardsigmoid", (), {}, [(4, 3)]),
+    ("Hardswish", (), {}, [(4, 3)]),
+    ("Threshold", (0.1, 20), {}, [(4, 3)]),
+    ("GLU", (), {}, [(4, 6)]),
+    ("Softmax", (1,), {}, [(4, 3)]),
+    ("LogSoftmax", (), dict(dim=-1), [(4, 3)]),
+    ("Softmin", (0,), {}, [(4, 3)]),
+    ("CrossEntropyLoss", (), {}, [(4, 3), 3]),
+    ("CrossEntropyLoss", ([1.0, 2.0, 3.0],), dict(ignore_index=1, label_smoothing=0.1), [(4, 3), 3]),
+    ("CrossEntropyLoss", (), dict(reduction="sum"), [(4, 3), 3]),
+    ("NLLLoss", ([1.0, 2.0, 3.0],), {}, [(4, 3), 3]),
+    ("BCELoss", (), {}, ["p", "y"]),
+    ("BCELoss", ([1.0, 2.0, 3.0],), dict(reduction="none"), ["p", "y"]),
+    ("BCEWithLogitsLoss", (), {}, [(4, 3), "y"]),
+    ("BCEWithLogitsLoss", ([1.0, 2.0, 3.0],), dict(pos_weight=[3.0, 2.0, 1.0]), [(4, 3), "y"]),
+    ("MSELoss", (), {}, [(4, 3), "y"]),
+    ("MSELoss", (), dict(reduction="none"), [(4, 3), "y"]),
+    ("L1Loss", (), dict(reduction="sum"), [(4, 3), "y"]),
+    ("SmoothL1Loss", (), dict(beta=0.5), [(4, 3), "y"]),
+    ("HuberLoss", ("sum", 0.5), {}, [(4, 3), "y"]),
+    ("KLDivLoss", (), dict(reduction="batchmean"), [(4, 3), "y"]),
+    ("KLDivLoss", (), dict(log_target=True, reduction="sum"), [(4, 3), "y"]),
+    ("PoissonNLLLoss", (False, True), {}, ["p", "y"]),
+    ("GaussianNLLLoss", (), dict(full=True), [(4, 3), "y", "p"]),
+    ("HingeEmbeddingLoss", (2.0,), {}, [(4, 3), "±"]),
+    ("SoftMarginLoss", (), {}, [(4, 3), "±"]),
+    ("CosineEmbeddingLoss", (0.1,), {}, [(3, 4), (3, 4), "±1"]),
+    ("MarginRankingLoss", (0.1,), {}, [(3,), (3,), "±1"]),
+    ("TripletMarginLoss", (2.0,), dict(swap=True), [(4, 3), (4, 3), (4, 3)]),
+    ("MultiMarginLoss", (2, 1.5, [1.0, 2.0, 3.0]), {}, [(4, 3), 3]),
+    ("MultiLabelSoftMarginLoss", ([1.0, 2.0, 3.0],), {}, [(4, 3), "y"]),
+]  # fmt: skip
+
+
+def inputs(specs):
+    rng = np.random.default_rng(0)
+    made = []
+    for spec in specs:
+        if isinstance(spec, int):
+            made.append(rng.integers(0, spec, 4))
+        elif isinstance(spec, tuple):
+            made.append(rng.standard_normal(spec))
+        else:
+            made.append(np.sign(rng.standard_normal(3 if spec == "±1" else (4, 3))))
+            if spec in ("p", "y"):
+                made[-1] = rng.uniform(0.1, 0.9, (4, 3))
+    return made
+
+
+def pair(torch, name, args, kwargs):
+    """The layer here and in PyTorch, in float64, with the same random parameters."""
+
+    def with_tensors(tensor):
+        return (
+            [tensor(a) if type(a) is list and type(a[0]) is float else a for a in args],
+            {k: tensor(v) if type(v) is list else v for k, v in kwargs.items()},
+        )
+
+    (our_args, our_kwargs), (their_args, their_kwargs) = with_tensors(tj.tensor), with_tensors(torch.tensor)
+    ours = getattr(nn, name)(*our_args, **our_kwargs).double()
+    theirs = getattr(torch.nn, name)(*their_args, **their_kwargs).double()
+    rng = np.random.default_rng(1)
+    assert names(ours.named_parameters()) == names(theirs.named_parameters())
+    for p, q in zip(ours.parameters(), theirs.parameters()):
+        assert p.shape == tuple(q.shape)
+        p.array[...] = rng.standard_normal(p.shape)
+        q.data.copy_(torch.from_numpy(p.array))
+    return ours, theirs
+
+
+CASES = [pytest.param(*layer, id=f"{layer[0]}-{layer[1]}-{layer[2]}") for layer in LAYERS]
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("name, args, kwargs, specs", CASES)
+def test_layers_are_pytorchs(name, args, kwargs, specs):
+    torch = pytest.importorskip("torch")
+    ours, theirs = pair(torch, name, args, kwargs)
+    assert repr(ours) == repr(theirs)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    arrays = inputs(specs)
+    rtol = 1e-7 if name == "Hardsigmoid" else 1e-9  # PyTorch's 1/6 is rounded to float32
+    for training in (True, True, False):  # twice: running statistics move on
+        ours.train(training), theirs.train(training)
+        learnt = [isinstance(spec, tuple) or spec == "p" for spec in specs]
+        x = [tj.tensor(a, requires_grad=g) for a, g in zip(arrays, learnt)]
+        y = [torch.tensor(a, requires_grad=g) for a, g in zip(arrays, learnt)]
+        found = ours(*x)
+        expected = theirs(*(t.clone() for t in y))  # inplace=True changes its input
+        assert found.shape == tuple(expected.shape)
+        np.testing.assert_allclose(found.detach().numpy(), expected.detach().numpy(), rtol=1e-9, atol=1e-11)
+        weights = np.random.default_rng(2).standard_normal(found.shape)
+        found.backward(tj.tensor(weights))
+        expected.backward(torch.tensor(weights))
+        for a, b in zip([*x, *ours.parameters()], [*y, *theirs.parameters()]):
+            assert (a.grad is None) == (b.grad is None)
+            if a.grad is not None:
+                np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), rtol=rtol, atol=1e-10)
+    for (key, a), b in zip(ours.state_dict().items(), theirs.state_dict().values()):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-9, atol=1e-11, err_msg=key)
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("name", sorted({layer[0] for layer in LAYERS}))
+def test_constructors_take_what_pytorchs_take(name):
+    torch = pytest.importorskip("torch")
+    ours, theirs = (inspect.signature(getattr(library, name)).parameters for library in (nn, torch.nn))
+    expected = {k: p.default for k, p in theirs.items() if k not in ("min_value", "max_value")}  # long deprecated
+    if expected and not any(p.kind is p.VAR_POSITIONAL for p in theirs.values()):
+        assert {k: p.default for k, p in ours.items()} == expected
+        assert list(ours) == list(expected)
+
+
+def mlp(nn):
+    return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.BatchNorm1d(8), nn.Linear(8, 5), nn.GELU(), nn.Linear(5, 3))
+
+
+def cnn(nn):
+    return nn.Sequential(
+        nn.Unflatten(1, (1, 3, 2)), nn.Conv2d(1, 4, 2, padding=1), nn.BatchNorm2d(4), nn.ReLU(inplace=True),
+        nn.MaxPool2d(2), nn.Flatten(), nn.LayerNorm(8), nn.Linear(8, 3),
+    )  # fmt: skip
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("network", [mlp, cnn])
+@pytest.mark.parametrize(
+    "criterion, optimizer, options",
+    [
+        ("CrossEntropyLoss", "SGD", dict(lr=0.1, momentum=0.9, weight_decay=1e-3)),
+        ("MSELoss", "SGD", dict(lr=0.02, momentum=0.5, nesterov=True)),
+        ("BCEWithLogitsLoss", "Adam", dict(lr=0.01)),
+        ("SmoothL1Loss", "AdamW", dict(lr=0.01, amsgrad=True)),
+    ],
+)
+def test_training_runs_agree_with_pytorch(network, criterion, optimizer, options):
+    """Epochs over batches, evaluation in between, from equal weights: losses and what is learnt to 1e-9."""
+    torch = pytest.importorskip("torch")
+    ours, theirs = network(nn).double(), network(torch.nn).double()
+    theirs.load_state_dict({k: torch.tensor(v.numpy()) for k, v in ours.state_dict().items()})
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((48, 6)), rng.uniform(0, 1, (48, 3))
+    if criterion == "CrossEntropyLoss":
+        y = y.argmax(1)
+    runs = []
+    for library, face, model in ((tj, (nn, optim, utils), ours), (torch, (torch.nn, torch.optim, torch.utils), theirs)):
+        layers, optimizers, others = face
+        dataset = others.data.TensorDataset(library.tensor(x), library.tensor(y))
+        loader = others.data.DataLoader(dataset, batch_size=16)
+        loss_of = getattr(layers, criterion)()
+        stepper = getattr(optimizers, optimizer)(model.parameters(), **options)
+        losses = []
+        for _ in range(8):
+            model.train()
+            for inputs, targets in loader:
+                stepper.zero_grad()
+                loss = loss_of(model(inputs), targets)
+                loss.backward()
+                stepper.step()
+                losses.append(loss.item())
+            model.eval()
+            with library.no_grad():
+                losses.append(loss_of(model(library.tensor(x)), library.tensor(y)).item())
+        runs.append(losses)
+    np.testing.assert_allclose(runs[0], runs[1], rtol=1e-9, atol=1e-9)
+    assert runs[0][-1] < runs[0][3]
+    for (key, a), b in zip(ours.state_dict().items(), theirs.state_dict().values()):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-9, atol=1e-9, err_msg=key)
+
+
+def test_thin_modules_read_their_options():
+    assert nn.ELU(2.0).alpha == nn.ELU(alpha=2.0).alpha == 2.0
+    assert str(inspect.signature(nn.Threshold)) == "(threshold, value, inplace=False)"
+    with pytest.raises(TypeError, match="missing a required argument: 'value'"):
+        nn.Threshold(1)
+    with pytest.raises(TypeError, match="an unexpected keyword argument 'beta'"):
+        nn.ELU(beta=1)
+    with pytest.raises(TypeError, match="multiple values for argument 'alpha'"):
+        nn.ELU(1.0, alpha=1.0)
+    with pytest.raises(TypeError, match="takes 2 arguments, but 3 were given"):
+        nn.ELU(1.0, False, 3)
+
+    class Wide(nn.LeakyReLU):
+        width: int
+
+        def __init__(self, width):
+            super().__init__(0.5)
+            self.width = width
+
+    assert list(inspect.signature(Wide).parameters) == ["width"]
+    assert repr(Wide(3)) == "Wide(negative_slope=0.5)"
+    assert Wide(3)(tj.tensor([-1.0])).tolist() == [-0.5]
+    assert repr(pickle.loads(pickle.dumps(nn.MaxPool2d(3, 2)))) == repr(copy.deepcopy(nn.MaxPool2d(3, 2)))
+
+
+def test_tensors_among_the_options_of_a_loss_are_buffers():
+    weight = tj.tensor([1.0, 2.0])
+    loss = nn.CrossEntropyLoss(weight)
+    assert names(loss.named_buffers()) == ["weight"]
+    assert loss.double().weight.dtype == np.float64
+    assert nn.CrossEntropyLoss().weight is None
+    with pytest.warns(UserWarning, match="reduction='sum'"):
+        assert nn.MSELoss(size_average=False).reduction == "sum"
+    with pytest.warns(UserWarning, match="reduction='none'"):
+        assert nn.L1Loss(reduce=False).reduction == "none"
+
+
+@pytest.mark.parametrize(
+    "make, error, text",
+    [
+        (lambda: nn.Conv2d(3, 4, 2, groups=2), ValueError, "in_channels must be divisible by groups"),
+        (lambda: nn.Conv2d(4, 3, 2, groups=2), ValueError, "out_channels must be divisible by groups"),
+        (lambda: nn.Conv2d(2, 2, 2, groups=0), ValueError, "groups"),
+        (lambda: nn.Conv2d(2, 2, 2, padding="full"), ValueError, "Invalid padding string 'full'"),
+        (lambda: nn.Conv2d(2, 2, 2, stride=2, padding="same"), ValueError, "not supported for strided"),
+        (lambda: nn.Conv2d(2, 2, 2, padding_mode="mirror"), ValueError, "padding_mode must be one of"),
+        (lambda: nn.ConvTranspose2d(2, 2, 2, padding_mode="reflect"), ValueError, "padding_mode must be one of"),
+        (lambda: nn.Conv2d(2, 2, (1, 2, 3)), ValueError, "kernel_size"),
+        (lambda: nn.Bilinear(0, 1, 1), ValueError, "in1_features must be > 0"),
+        (lambda: nn.Embedding(3, 2, padding_idx=3), ValueError, "padding_idx must be within num_embeddings"),
+        (lambda: nn.Embedding(3, 2, _weight=tj.ones(2, 2)), ValueError, r"_weight has shape \(2, 2\)"),
+        (lambda: nn.Embedding.from_pretrained(tj.ones(2)), ValueError, "expected to be 2-dimensional"),
+        (lambda: nn.Embedding(3, 2)(tj.tensor([3])), IndexError, "3"),
+        (lambda: nn.Embedding(3, 2, scale_grad_by_freq=True)(tj.tensor([1])), NotImplementedError, "scale_grad"),
+        (lambda: nn.GroupNorm(2, 3), ValueError, "must be divisible by num_groups"),
+        (lambda: nn.BatchNorm2d(3)(tj.ones(2, 3)), ValueError, r"expected 4D input \(got 2D input\)"),
+        (lambda: nn.BatchNorm1d(3)(tj.ones(3)), ValueError, "expected 2D or 3D input"),
+        (lambda: nn.Dropout(1.5), ValueError, "between 0 and 1, but got 1.5"),
+        (lambda: nn.Linear(2, 3)(tj.ones(3, 4)), ValueError, "linear"),
+        (lambda: nn.functional.pad(tj.ones(2), (1, 2, 3)), ValueError, "two widths for each"),
+        (lambda: nn.functional.pad(tj.ones(2), (1, 2, 3, 4)), ValueError, "two widths for each"),
+        (lambda: nn.MSELoss(reduction="all")(tj.ones(2), tj.ones(2)), ValueError, "reduction is 'mean', 'sum'"),
+    ],
+)  # fmt: skip
+def test_errors_of_layers(make, error, text):
+    with pytest.raises(error, match=text):
+        make()
+
+
+def test_dropout_drops_while_training_only():
+    x = tj.ones(100, 100)
+    layer = nn.Dropout(0.25)
+    y = layer(x)
+    assert set(np.unique(y.array)) == {0.0, np.float32(1 / 0.75)}
+    assert abs((y.array == 0).mean() - 0.25) < 5 * np.sqrt(0.25 * 0.75 / 10_000)
+    assert (layer.eval()(x).array == 1).all()
+    channels = nn.Dropout2d(0.5)(tj.ones(8, 16, 3, 3)).array
+    assert ((channels == 0).all((2, 3)) | (channels == 2).all((2, 3))).all()
+    assert 0 < (channels == 0).mean() < 1
+
+
+def test_embedding_of_a_given_table():
+    table = tj.tensor([[1.0, 2.0], [3.0, 4.0]])
+    frozen = nn.Embedding.from_pretrained(table)
+    assert frozen.weight.array is table.array
+    assert not frozen.weight.requires_grad
+    assert nn.Embedding.from_pretrained(table, freeze=False).weight.requires_grad
+    assert frozen(tj.tensor([1, 0, 1])).tolist() == [[3.0, 4.0], [1.0, 2.0], [3.0, 4.0]]
+    padded = nn.Embedding(3, 2, padding_idx=-1)
+    assert padded.padding_idx == 2
+    assert padded.weight.tolist()[2] == [0.0, 0.0]
+
+
+def test_transposed_convolution_to_a_given_size():
+    down, up = nn.Conv2d(1, 1, 3, stride=2), nn.ConvTranspose2d(1, 1, 3, stride=2)
+    for size in ((7, 8), (8, 7)):
+        y = down(tj.ones(1, 1, *size))
+        assert up(y, output_size=size).shape == up(y, (1, 1, *size)).shape == (1, 1, *size)
+    with pytest.raises(ValueError, match=r"requested an output size of \(9, 7\), but valid sizes range from \(7, 7\)"):
+        up(y, (9, 7))
+
+
+# ------------------------------------------------------------------------------------------------ functions
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("mode", ["constant", "reflect", "replicate", "circular"])
+@pytest.mark.parametrize("pad", [(1, 2), (0, 1, 2, 0), (1, 1, 2, 2)])
+def test_pad_is_pytorchs(mode, pad):
+    torch = pytest.importorskip("torch")
+    x = np.arange(2 * 3 * 4 * 5.0).reshape((2, 3, 4, 5) if len(pad) == 4 else (6, 4, 5))
+    options = dict(mode=mode, value=7.0) if mode == "constant" else dict(mode=mode)
+    expected = torch.nn.functional.pad(torch.tensor(x), pad, **options).numpy()
+    assert (nn.functional.pad(tj.tensor(x), pad, **options).numpy() == expected).all()
+    assert (nn.functional.pad(x, pad, **options) == expected).all()
+    cut = torch.nn.functional.pad(torch.tensor(x), (-1, 1)).numpy()
+    assert (nn.functional.pad(input=tj.tensor(x), pad=(-1, 1)).numpy() == cut).all()
+
+
+def test_functions_take_inplace_and_arrays():
+    F, x = nn.functional, np.array([-1.0, 2.0])
+    assert F.relu(tj.tensor(x), True).tolist() == F.relu(tj.tensor(x), inplace=True).tolist() == [0.0, 2.0]
+    assert F.leaky_relu(tj.tensor(x), 0.5, True).tolist() == F.leaky_relu(x, negative_slope=0.5).tolist() == [-0.5, 2.0]
+    assert F.threshold(x, 0.0, 7.0, True).tolist() == [7.0, 2.0]
+    assert type(F.relu(x)) is np.ndarray
+    assert F.relu.__doc__
+
+
+def test_softmax_without_axis_chooses_one_and_says_so():
+    x = tj.tensor(np.random.default_rng(0).standard_normal((2, 3, 4)))
+    for shape, axis in (((24,), 0), ((6, 4), 1), ((2, 3, 4), 0), ((2, 3, 2, 2), 1)):
+        y = x.reshape(*shape)
+        with pytest.warns(UserWarning, match=f"axis {axis} was taken; pass dim={axis}"):
+            found = nn.Softmax()(y)
+        assert found.tolist() == nn.functional.softmax(y, dim=axis).tolist()
+    assert nn.functional.log_softmax(x, -1, dtype=tj.float32).dtype == np.float32
+
+
+@pytest.mark.peers
+def test_every_function_is_one_of_pytorchs():
+    torch = pytest.importorskip("torch")
+    for name in nn.functional.__all__:
+        assert hasattr(torch.nn.functional, name) or hasattr(torch, name), name
+    for name in nn.__all__:
+        assert hasattr(torch.nn, name), name
+
+
+# ------------------------------------------------------------------------------------------------ initialisation
+
+
+@pytest.mark.peers
+def test_gains_and_fans_are_pytorchs():
+    torch = pytest.importorskip("torch")
+    for name in ("linear", "conv1d", "conv_transpose3d", "sigmoid", "tanh", "relu", "leaky_relu", "selu"):
+        assert nn.init.calculate_gain(name) == torch.nn.init.calculate_gain(name)
+    assert nn.init.calculate_gain("leaky_relu", 0.3) == torch.nn.init.calculate_gain("leaky_relu", 0.3)
+    for shape in ((2, 3), (2, 3, 4), (5, 1, 2, 3)):
+        expected = torch.nn.init._calculate_fan_in_and_fan_out(torch.empty(shape))
+        assert nn.init._calculate_fan_in_and_fan_out(tj.ones(*shape)) == expected
+
+
+@pytest.mark.parametrize(
+    "fill, mean, std, low, high",
+    [
+        (lambda t: nn.init.uniform_(t, -1, 3), 1, 4 / 12**0.5, -1, 3),
+        (lambda t: nn.init.normal_(t, 2, 3), 2, 3, -15, 19),
+        (lambda t: nn.init.xavier_uniform_(t, 2.0), 0, 0.1, -0.2 * 0.75**0.5, 0.2 * 0.75**0.5),
+        (lambda t: nn.init.xavier_normal_(t), 0, (2 / 800) ** 0.5, -1, 1),
+        (lambda t: nn.init.kaiming_uniform_(t), 0, (2 / 500) ** 0.5, -((6 / 500) ** 0.5), (6 / 500) ** 0.5),
+        (lambda t: nn.init.kaiming_normal_(t, mode="fan_out", nonlinearity="relu"), 0, (2 / 300) ** 0.5, -1, 1),
+        (lambda t: nn.init.kaiming_normal_(t, a=1, nonlinearity="leaky_relu"), 0, (1 / 500) ** 0.5, -1, 1),
+        (lambda t: nn.init.trunc_normal_(t, std=0.5), 0, 0.5 * 0.9999, -2, 2),
+        (lambda t: nn.init.trunc_normal_(t, a=-1, b=1), 0, 0.5396, -1, 1),
+        (lambda t: nn.init.trunc_normal_(t, a=1.5, b=2), 1.7143, 0.1411, 1.5, 2),
+    ],
+)  # fmt: skip
+def test_distributions(fill, mean, std, low, high):
+    manual_seed(0)
+    t = tj.ones(300, 500)
+    assert fill(t) is t
+    values = t.array.astype(np.float64)
+    assert abs(values.mean() - mean) < 5 * std / 150_000**0.5
+    assert abs(values.std() / std - 1) < 0.01
+    assert low <= values.min() < values.max() <= high
+
+
+def test_fixed_values():
+    t = tj.ones(2, 3)
+    assert nn.init.zeros_(t).tolist() == [[0.0] * 3] * 2
+    assert nn.init.ones_(t).tolist() == [[1.0] * 3] * 2
+    assert nn.init.constant_(t, 0.5).tolist() == [[0.5] * 3] * 2
+    assert nn.init.eye_(t).tolist() == [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 4), (2, 3, 2)])
+def test_orthogonal(shape):
+    q = nn.init.orthogonal_(tj.tensor(np.empty(shape)), gain=2.0).array.reshape(shape[0], -1)
+    product = q.T @ q if q.shape[0] >= q.shape[1] else q @ q.T
+    np.testing.assert_allclose(product, 4 * np.eye(len(product)), atol=1e-12)
+
+
+def test_initialisation_is_repeatable_unrecorded_and_noticed():
+    generator = Generator().manual_seed(3)
+    p = nn.Parameter(tj.ones(3, 3))
+    first = nn.init.normal_(p, generator=generator).tolist()
+    assert nn.init.normal_(p, generator=generator.manual_seed(3)).tolist() == first
+    assert p.is_leaf
+    loss = (p * p).sum()
+    nn.init.zeros_(p)
+    with pytest.raises(RuntimeError, match="changed in place"):
+        loss.backward()
+    manual_seed(1)
+    one = nn.Conv2d(2, 3, 3)
+    manual_seed(1)
+    assert (nn.Conv2d(2, 3, 3).weight.array == one.weight.array).all()
+
+
+@pytest.mark.parametrize(
+    "layer, bound",
+    [
+        (nn.Linear(400, 300), 1 / 20),
+        (nn.Conv2d(25, 300, (4, 4)), 1 / 20),
+        (nn.Conv2d(50, 300, (4, 4), groups=2), 1 / 20),
+        (nn.ConvTranspose2d(300, 25, 4), 1 / 20),
+        (nn.Bilinear(400, 30, 30), 1 / 20),
+    ],
+    ids=repr,
+)
+def test_layers_start_as_pytorchs_do(layer, bound):
+    for p in layer.parameters():
+        assert (1 - 20 / p.numel()) * bound < p.array.max() <= bound
+        assert -bound <= p.array.min() < -(1 - 20 / p.numel()) * bound
+        assert abs(p.array.mean()) < 5 * bound / (3 * p.numel()) ** 0.5
+
+
+def test_first_values_of_other_layers():
+    norm = nn.BatchNorm1d(2)
+    norm(tj.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    norm.weight.array[...] = 5
+    assert norm.num_batches_tracked.item() == 1
+    norm.reset_parameters()
+    values = [tensor.tolist() for tensor in norm.state_dict().values()]
+    assert values == [[1.0, 1.0], [0.0, 0.0], [0.0, 0.0], [1.0, 1.0], 0]
+    assert nn.PReLU(2, init=0.5).weight.tolist() == [0.5, 0.5]
+    assert abs(nn.Embedding(100, 100).weight.array.std() - 1) < 0.05
+
+
+@pytest.mark.parametrize(
+    "fill, error, text",
+    [
+        (lambda: nn.init.xavier_normal_(tj.ones(3)), ValueError, "fewer than 2 dimensions"),
+        (lambda: nn.init.orthogonal_(tj.ones(3)), ValueError, "2 or more dimensions"),
+        (lambda: nn.init.eye_(tj.ones(3)), ValueError, "Only tensors with 2 dimensions"),
+        (lambda: nn.init.calculate_gain("sin"), ValueError, "Unsupported nonlinearity sin"),
+        (lambda: nn.init.calculate_gain("leaky_relu", "a"), ValueError, "negative_slope a not a valid number"),
+        (lambda: nn.init.kaiming_normal_(tj.ones(2, 2), mode="fan"), ValueError, "Mode fan not supported"),
+        (lambda: nn.init.zeros_(np.ones(2)), TypeError, "fills a Tensor, not ndarray"),
+    ],
+)
+def test_errors_of_initialisation(fill, error, text):
+    with pytest.raises(error, match=text):
+        fill()
+
+
+def test_warnings_of_initialisation():
+    with pytest.warns(UserWarning, match="zero-element"):
+        nn.init.kaiming_uniform_(tj.ones(2, 0))
+    with pytest.warns(UserWarning, match="more than 2 std"):
+        nn.init.trunc_normal_(tj.ones(10), mean=5.0)
+    assert nn.Linear(0, 3)(tj.ones(2, 0)).shape == (2, 3)

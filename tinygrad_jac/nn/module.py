@@ -277,9 +277,9 @@ class Module:
         if not isinstance(name, str):
             raise TypeError(f"{kind} name should be a string, not {type(name).__name__}")
         if "." in name:
-            raise KeyError(f'{kind} name can\'t contain ".", got: {name}')
+            raise KeyError(f'{kind} name cannot contain ".", got: {name}')
         if not name:
-            raise KeyError(f'{kind} name can\'t be empty string ""')
+            raise KeyError(f'{kind} name cannot be empty string ""')
         if name not in registered and hasattr(self, name):
             raise KeyError(f"attribute '{name}' already exists")
 
@@ -422,7 +422,7 @@ class Module:
             zero_grad_of(parameter, set_to_none)
 
     def _apply(self: M, fn: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) -> M:
-        """Replace the memory of parameters, their gradients, and buffers; the Tensors stay, so what is tied stays so."""
+        """Replace the memory of parameters, gradients and buffers; the Tensors stay, so what is tied stays tied."""
         for held in itertools.chain(self.parameters(), self.buffers()):
             for tensor in (held, held.grad):
                 if tensor is not None and (array := fn(tensor.array)) is not tensor.array:

@@ -28,8 +28,10 @@ class _Signature:
 
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         return inspect.Signature(
-            inspect.Parameter(name, kind, default=inspect.Parameter.empty if default is _REQUIRED else default)
-            for name, default in owner.options.items()
+            [
+                inspect.Parameter(name, kind, default=inspect.Parameter.empty if default is _REQUIRED else default)
+                for name, default in owner.options.items()
+            ]
         )
 
 
