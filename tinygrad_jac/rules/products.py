@@ -191,7 +191,8 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     Examples
     --------
     >>> import tinygrad_jac as tj
-    >>> tj.linear(tj.tensor([1.0, 2.0]), tj.tensor([[1.0, 1.0], [0.0, 3.0]]), tj.tensor([0.5, 0.0]))
+    >>> import tinygrad_jac.nn.functional as F
+    >>> F.linear(tj.tensor([1.0, 2.0]), tj.tensor([[1.0, 1.0], [0.0, 3.0]]), tj.tensor([0.5, 0.0]))
     tensor([3.5000, 6.0000])
     """
     a, w = x.shape, weight.shape
