@@ -4,8 +4,39 @@ The names are PyTorch's; NumPy's functions accept the tensors too. Where to star
 op is, ``rules/`` holds them all, ``graph.py`` walks back through them.
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from . import autograd, dtypes, jacobians
-from .creation import as_tensor, from_numpy, ones, tensor, zeros
+from .creation import (
+    arange,
+    as_tensor,
+    bernoulli,
+    empty,
+    empty_like,
+    eye,
+    from_numpy,
+    full,
+    full_like,
+    linspace,
+    logspace,
+    multinomial,
+    normal,
+    ones,
+    ones_like,
+    rand,
+    rand_like,
+    randint,
+    randint_like,
+    randn,
+    randn_like,
+    randperm,
+    tensor,
+    zeros,
+    zeros_like,
+)
 from .devices import device
 from .dtypes import (
     double,
@@ -29,6 +60,8 @@ from .dtypes import int as int
 from .errors import GradientError, ShapeError, UnsavedError
 from .modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .primitive import Primitive, primitive, primitives
+from .random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
+from .rules import linalg
 from .rules.activations import relu, sigmoid
 from .rules.arranging import diag, diag_embed, diagonal, flip, fliplr, flipud, roll, rot90, tril, triu
 from .rules.elementary import (
@@ -129,6 +162,8 @@ from .rules.joining import (
 )
 from .rules.joining import concatenate as cat
 from .rules.joining import concatenate as concat
+from .rules.noise import dropout
+from .rules.normalization import log_softmax, softmax
 from .rules.ordering import argsort, sort, topk, unique
 from .rules.products import (
     bmm,
@@ -211,4 +246,29 @@ from .rules.shaping import swapaxes as transpose
 from .rules.special import erf, erfc
 from .tensor import Tensor
 
+if TYPE_CHECKING:
+    from . import checks, func, nn, optim, testing, utils
+    from .checks import numerical
+    from .checks.debug import JacobianMismatchError, debug_mode
+
 __version__ = "0.1.0"
+
+# Loaded when first asked for, so that importing the package costs little more than importing NumPy.
+_LAZY = {
+    **{name: (f".{name}", None) for name in ("checks", "func", "nn", "optim", "testing", "utils")},
+    "numerical": (".checks.numerical", None),
+    "debug_mode": (".checks.debug", "debug_mode"),
+    "JacobianMismatchError": (".checks.debug", "JacobianMismatchError"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"tinygrad_jac has no attribute {name!r}")
+    module, attribute = _LAZY[name]
+    found = importlib.import_module(module, __name__)
+    return found if attribute is None else getattr(found, attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -21,6 +21,7 @@ from .rules import (
     elementary,
     indexing,
     joining,
+    normalization,
     ordering,
     products,
     reductions,
@@ -513,6 +514,8 @@ class Tensor(Variable):
     erf = special.erf.operator
     relu = activations.relu.operator
     sigmoid = activations.sigmoid.operator
+    softmax = normalization.softmax
+    log_softmax = normalization.log_softmax
 
     # -------------------------------------------------------------------------------------------- reductions, products
 
