@@ -24,7 +24,7 @@ from .reductions import sum
 _matmul = primitive(
     "matmul", lambda x, y: _times(x, y) if x.dtype is y.dtype else _times(*promote([x, y])), saves="x y",
     vjp=(lambda g, out, x, y: _times(g, mT(y)),
-         lambda g, out, x, y: _product(mT(x), g) if y.ndim > 2 else _product(mT(_rows(x)), _rows(g, lead=out))),
+         lambda g, out, x, y: _product(mT(x), g) if y.ndim > 2 else _product(mT(_rows(x)), _rows(g, out))),
     jacobian=(lambda out, x, y: Kron(Identity(x.shape[-2]), mT(y), out.shape[:-2]),
               lambda out, x, y: Kron(x, Identity(y.shape[-1]), out.shape[:-2]) if y.ndim > 2
               else _shaped(Kron(_rows(x), Identity(y.shape[-1])), out.shape, y.shape)),
@@ -33,7 +33,7 @@ _matmul = primitive(
 _linear = primitive(
     "linear", lambda x, weight, bias: _affine(x, weight, bias), saves="x weight",
     vjp=(lambda g, out, x, weight, bias: _times(g, weight),
-         lambda g, out, x, weight, bias: _product(mT(_rows(g, lead=out)), _rows(x)),
+         lambda g, out, x, weight, bias: _product(mT(_rows(g, out)), _rows(x)),
          lambda g, out, x, weight, bias: g),  # the engine sums over the batch
     jacobian=(lambda out, x, weight, bias: _shaped(Kron(Identity(len(_rows(x))), weight), out.shape, x.shape),
               lambda out, x, weight, bias: _transposed(Kron(Identity(len(weight)), _rows(x)), out.shape),
@@ -47,9 +47,9 @@ def mT(x: Any) -> Any:
     return x.swapaxes(-1, -2)
 
 
-def _rows(x: Any, lead: Any = None) -> Any:
-    """A stack of matrices as one tall matrix, a vector as one row; after the axes with which ``x`` leads ``lead``."""
-    k = 0 if lead is None else x.ndim - lead.ndim
+def _rows(x: Any, out: Any = None) -> Any:
+    """A stack of matrices as one tall matrix, a vector as one row; of a cotangent of ``out``, after its leading axes."""
+    k = 0 if out is None else x.ndim - out.ndim
     return x if x.ndim == k + 2 else x.reshape((*x.shape[:k], math.prod(x.shape[k:-1]), x.shape[-1]))
 
 
