@@ -48,7 +48,7 @@ def mT(x: Any) -> Any:
 
 
 def _rows(x: Any, out: Any = None) -> Any:
-    """A stack of matrices as one tall matrix, a vector as one row; of a cotangent of ``out``, after its leading axes."""
+    """A stack of matrices as one tall matrix, a vector as one row; of ``out``'s cotangent, after leading axes."""
     k = 0 if out is None else x.ndim - out.ndim
     return x if x.ndim == k + 2 else x.reshape((*x.shape[:k], math.prod(x.shape[k:-1]), x.shape[-1]))
 
