@@ -45,7 +45,7 @@ def diagnose(
         return "the derivative is infinite here, or does not exist, and the gradient is finite"
     if not a.any():
         return _one_of_many(stated, found, out_shape) or (
-            "detached: it is zero though the function changes (detach(), no_grad(), numpy(), or a rule that gives zeros)"
+            "detached: it is zero, and the function does change (detach(), no_grad(), numpy(), a rule that gives zeros)"
         )
     if _fits(a, -b):
         return "the sign: it is the negative of the derivative"
@@ -103,7 +103,8 @@ def _one_of_many(stated: Floats, found: Floats, out_shape: tuple[int, ...]) -> s
     for axis, n in enumerate(out_shape):
         for place in (0, n - 1) if n > 1 else ():
             rest = np.delete(np.arange(n), place)
-            if not a.take(rest, axis).any() and a.any() and _fits(a.take(place, axis), b.take(place, axis)):
+            taken, right = a.take([place], axis), b.take([place], axis)
+            if taken.any() and not a.take(rest, axis).any() and _fits(taken, right):
                 return (
                     f"a missing sum over broadcast axis {axis} of the output, of size {n}: only its entries at {place} "
                     "are taken"
@@ -114,6 +115,8 @@ def _one_of_many(stated: Floats, found: Floats, out_shape: tuple[int, ...]) -> s
 def _transposed(stated: Floats, found: Floats, out_shape: tuple[int, ...], in_shape: tuple[int, ...]) -> str | None:
     """Right once two axes of the input or of the output, or the matrix's own, are exchanged."""
     m, n = stated.shape
+    if _fits(stated, found):  # nearly right as it is, whatever else fits as well
+        return None
     for order, (i, j) in _exchanges(in_shape):
         if _fits(stated[:, order], found):
             return f"transposed: right once axes {i} and {j} of the input are exchanged"

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 import numpy as np
 
-from .. import autograd, graph
-from ..errors import GradientError
-from ..graph import Leaf, Node, Observer, Variable, nodes_between, wrap
-from ..modes import enable_grad, is_grad_enabled, set_grad_enabled
+from .. import graph
+from ..graph import Node, Observer
 from . import numerical
+from .audit import Fault, Settings, _Audit
 from .diagnosis import Floats, diagnose
+from .evaluation import BLOCK, GradcheckError, Gradient, KinkError, Point, at_index, listed, random_cotangents, same
 
-RTOL = 1e-7  # of an entry: ten times below what must be found, ten times above what quick differences are good for
+__all__ = ["GradcheckError", "KinkError", "gradcheck", "gradgradcheck"]
+
+RTOL = 1e-8  # of an entry: what quick differences are good for, and finer than float32
 FLOOR = 1e-12  # of the largest entries of its row and column: rounding, where an entry is a difference of large terms
-BLOCK = 2**22  # entries of a matrix that are held at a time
+KEPT = 2**22  # entries of a numerical Jacobian that are kept for the diagnosis; of larger ones, the wrong entries
 SHOWN = 6  # wrong entries in a message
-
-
-class GradcheckError(RuntimeError):
-    """A gradient is wrong, or a rule breaks a promise; the message says which, where and, if it can, why."""
-
-
-class KinkError(GradcheckError):
-    """The function has a kink at the given point: there is no derivative to compare with. Move the input."""
 
 
 def gradcheck(
@@ -71,7 +64,7 @@ def gradcheck(
     atol : float, optional
         An absolute tolerance in the place of the one for rounding. Rarely what is wanted.
     rtol : float, optional
-        Of each entry; 1e-7 by default.
+        Of each entry; 1e-8 by default.
     raise_exception : bool
         Raise where the check fails; otherwise return False.
     nondet_tol : float
@@ -111,39 +104,43 @@ def gradcheck(
     >>> x = tj.tensor([[0.5, -2.0]], dtype=tj.float64, requires_grad=True)
     >>> gradcheck(lambda x: (x * x).exp(), x)
     True
-    >>> gradcheck(lambda x: x * x.detach(), x)
-    Traceback (most recent call last):
-      ...
-    tinygrad_jac.checks.gradcheck.GradcheckError: the gradient with respect to input 0, shape (1, 2), is wrong...
+    >>> try:
+    ...     gradcheck(lambda x: x * x.detach(), x)
+    ... except tj.checks.gradcheck.GradcheckError as error:
+    ...     print(error)
+    the gradient with respect to input 0, shape (1, 2), is wrong in 2 of 4 entries.
+        output   input  analytical  numerical  ± error
+        (0, 0)  (0, 0)         0.5          1    ...
+        (0, 1)  (0, 1)          -2         -4    ...
+    Diagnosis: a constant factor: it is 0.5 times the derivative: a term missing, of an input that is used twice.
     """
     if not (check_forward_ad or check_backward_ad):
         raise ValueError("there is nothing to check: pass check_backward_ad=True or check_forward_ad=True")
-    point = _Point(func, inputs)
+    point = Point(func, inputs)
     if point.single:
         warnings.warn(
             f"{', '.join(point.single)} of gradcheck: not float64, but evaluated in float64 all the same; a cast to "
             "float32 inside of the function stays",
             stacklevel=2,
         )
-    tolerance = _Tolerance(RTOL if rtol is None else rtol, atol, eps, nondet_tol)
+    tolerance = _Tolerance(RTOL if rtol is None else rtol, atol, eps)
     try:
-        point.start(tolerance)
-        modes: list[tuple[str, Callable[[], list[Floats]]]] = []
-        if check_backward_ad:
-            _check_rules(point, tolerance, zero=check_undefined_grad)
-            if fast_mode and _projections_agree(point, tolerance) and not check_forward_ad:
-                return True
-            modes.append(("gradient", point.pulled_back))
-        if check_forward_ad or check_batched_forward_grad:
-            modes.append(("forward-mode derivative", point.pushed_forward))
-        _compare(point, {what: jacobians() for what, jacobians in modes}, tolerance)
-        point.check_unchanged(tolerance, "after many evaluations")
+        with point, np.errstate(all="ignore"):  # what is not finite is reported, in better words
+            point.start(nondet_tol)
+            jacobians, largest = {}, 0.0
+            if check_backward_ad:
+                largest = _check_rules(point, nondet_tol, zero=check_undefined_grad)
+                if fast_mode and _projections_agree(point, tolerance) and not check_forward_ad:
+                    return True
+                jacobians["gradient"] = point.pulled_back()
+            if check_forward_ad or check_batched_forward_grad:
+                jacobians["forward-mode derivative"] = point.pushed_forward()
+            _compare(point, jacobians, tolerance, largest)
+            point.check_repeatable(nondet_tol, "after many evaluations")
     except GradcheckError:
         if raise_exception:
             raise
         return False
-    finally:
-        point.restore()
     return True
 
 
@@ -199,25 +196,13 @@ def gradgradcheck(
     >>> gradgradcheck(lambda x: (x * x).exp(), x)
     True
     """
-    given = _listed(inputs)
+    given = listed(inputs)
     if grad_outputs is None:
-        random = np.random.default_rng(0)
-        point = _Point(func, inputs)
-        cotangents = []
-        try:
-            for out in point.outputs(point.arrays):
-                u = random.uniform(0.5, 1.0, out.array.shape) * random.choice([-1.0, 1.0], out.array.shape)
-                if gen_non_contig_grad_outputs:
-                    u = np.repeat(u[..., None], 2, axis=-1)[..., 0]
-                cotangents.append(wrap(u))
-        finally:
-            point.restore()
-        for u in cotangents:
-            u.node = Leaf(u)
+        cotangents = random_cotangents(func, inputs, contiguous=not gen_non_contig_grad_outputs)
     else:
-        cotangents = _listed(grad_outputs)
+        cotangents = listed(grad_outputs)
     return gradcheck(
-        _Gradient(func, given, len(cotangents)),
+        Gradient(func, given, len(cotangents)),
         [*given, *cotangents],
         eps=eps,
         atol=atol,
@@ -231,384 +216,101 @@ def gradgradcheck(
     )
 
 
-class _Gradient:
-    """The gradient of a function as a function of its inputs and of the cotangents of its outputs.
-
-    It is recorded where recording is on, and computed by the rules on plain arrays where it is off.
-    """
-
-    def __init__(self, func: Callable[..., Any], inputs: list[Any], cotangents: int) -> None:
-        self.func = func
-        self.cotangents = cotangents
-        self.sources = [k for k, a in enumerate(inputs) if _requires_grad(a)]
-        if hasattr(func, "named_parameters"):
-            self.named_parameters = func.named_parameters
-        if hasattr(func, "named_buffers"):
-            self.named_buffers = func.named_buffers
-
-    def __call__(self, *args: Any) -> tuple[Any, ...]:
-        create_graph = is_grad_enabled()
-        inputs, cotangents = args[: -self.cotangents], args[-self.cotangents :]
-        sources = [inputs[k] for k in self.sources]
-        if hasattr(self, "named_parameters"):
-            sources += [p for _, p in self.named_parameters() if p.node is not None]
-        with enable_grad():
-            recorded = [
-                (o, u) for o, u in zip(_outputs_of(self.func(*inputs)), cotangents, strict=True) if o.node is not None
-            ]
-            if not recorded:
-                return tuple(wrap(np.zeros_like(s.array)) for s in sources)
-            outputs, cotangents = zip(*recorded, strict=True)
-            return autograd.grad(
-                outputs, sources, cotangents, create_graph=create_graph, materialize_grads=True, allow_unused=True
-            )
-
-
-# ------------------------------------------------------------------------------------------------ the point
-
-
 @dataclass(frozen=True)
 class _Tolerance:
     rtol: float
     atol: float | None
     step: float | None
-    nondet: float
-
-
-class _Point:
-    """A function and where it is checked: what is differentiated, as float64 arrays, and how to evaluate it there."""
-
-    def __init__(self, func: Callable[..., Any], inputs: Any) -> None:
-        self.func = func
-        self.inputs = [_in_float64(a) for a in _listed(inputs)]
-        self.places: list[Any] = []  # an index into the inputs, or a parameter
-        self.names: list[str] = []
-        self.arrays: list[np.ndarray[Any, Any]] = []
-        self.single: list[str] = []  # what was given in float32 or less
-        for k, given in enumerate(_listed(inputs)):
-            if _requires_grad(given):
-                self._add(k, f"input {k}", given)
-        for name, parameter in func.named_parameters() if hasattr(func, "named_parameters") else ():
-            if _requires_grad(parameter):
-                self._add(parameter, f"parameter '{name}'", parameter)
-        if not self.arrays:
-            raise ValueError(
-                "gradcheck needs an input that requires a gradient, and none does: create it with requires_grad=True"
-            )
-        self.kept = [(p, p.array, p.node) for p in self.places if not isinstance(p, int)]
-        buffers = func.named_buffers() if hasattr(func, "named_buffers") else ()
-        self.buffers = [(b, b.array, b.array.copy()) for _, b in buffers]
-        self.recording = True
-        self.out_shapes: list[tuple[int, ...]] = []
-
-    def _add(self, place: Any, name: str, given: Variable) -> None:
-        if given.array.dtype.kind != "f":
-            raise TypeError(f"gradcheck checks real functions, and {name} has dtype {given.array.dtype}")
-        if given.array.dtype.itemsize < 8 and isinstance(place, int):  # a module's parameters usually are
-            self.single.append(name)
-        self.places.append(place)
-        self.names.append(name)
-        self.arrays.append(given.array.astype(np.float64))
-
-    def restore(self) -> None:
-        """Give a module its parameters and buffers back."""
-        for parameter, array, node in self.kept:
-            parameter.array, parameter.node = array, node
-        for buffer, array, values in self.buffers:
-            array[...] = values
-            buffer.array = array
-
-    # ---------------------------------------------------------------------------------------- evaluation
-
-    def outputs(self, arrays: Sequence[np.ndarray[Any, Any]], leaves: list[Variable] | None = None) -> list[Any]:
-        """The differentiable outputs at these arrays; ``leaves`` receives a Tensor for each."""
-        args = list(self.inputs)
-        for place, array in zip(self.places, arrays, strict=True):
-            leaf = wrap(array) if isinstance(place, int) else place
-            leaf.array = array
-            leaf.node = Leaf(leaf)  # also of complex numbers, which are the numerical derivative's
-            if isinstance(place, int):
-                args[place] = leaf
-            if leaves is not None:
-                leaves.append(leaf if isinstance(place, int) else wrap(array, leaf.node))
-        return _outputs_of(self.func(*args))
-
-    def values(self, arrays: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
-        """All outputs, flat, one after the other."""
-        if any(a.dtype.kind == "c" for a in arrays):
-            # All of them: where func differentiates inside, a real leaf could not hold a complex cotangent.
-            arrays = [a.astype(np.complex128) for a in arrays]
-        with set_grad_enabled(self.recording):
-            found = [o.array for o in self.outputs(arrays)]
-        return np.concatenate([f.reshape(-1) for f in found]) if len(found) != 1 else found[0].reshape(-1)
-
-    def moved(self, k: int) -> Callable[[Any], Any]:
-        """The outputs as a function of the k-th array alone."""
-        return lambda x: self.values([*self.arrays[:k], x, *self.arrays[k + 1 :]])
-
-    def start(self, tolerance: _Tolerance) -> None:
-        """Evaluate once, recorded, and again: what is changed, and whether it is the same."""
-        before = [a.copy() for a in self.arrays]
-        self.leaves: list[Variable] = []
-        with enable_grad():
-            self.recorded = self.outputs(self.arrays, self.leaves)
-        self._check_not_changed(before, "the function")
-        self.out_shapes = [o.array.shape for o in self.recorded]
-        self.size = sum(o.array.size for o in self.recorded)
-        self.start_values = np.concatenate([o.array.reshape(-1) for o in self.recorded]).copy()
-        for o, name in zip(self.recorded, self.out_names(), strict=True):
-            if not np.isfinite(o.array).all():
-                at = np.unravel_index(int(np.flatnonzero(~np.isfinite(o.array))[0]), o.array.shape)
-                raise GradcheckError(
-                    f"{name} is {o.array[at]} at {_index(at)}: there is no derivative; check at an input where the "
-                    "function is finite"
-                )
-        self.check_unchanged(tolerance, "when called twice")
-        try:  # recording costs time, and is needed only where the function itself asks for gradients
-            self.recording = False
-            self.recording = not np.array_equal(self.values(self.arrays), self.start_values)
-        except Exception:  # whatever the function does with tensors that do not require a gradient
-            self.recording = True
-
-    def check_unchanged(self, tolerance: _Tolerance, when: str) -> None:
-        again = self.values(self.arrays)
-        if not _same(again, self.start_values, tolerance.nondet):
-            off = float(np.abs(again - self.start_values).max()) if again.shape == self.start_values.shape else np.nan
-            raise GradcheckError(
-                f"not repeatable: {when} with the same inputs, the function's values differ by up to {off:.3g}; fix its "
-                "random numbers (a generator seeded inside of it, eval() for dropout) or what it keeps from call to call"
-            )
-
-    def _check_not_changed(self, before: list[np.ndarray[Any, Any]], who: str) -> None:
-        for name, array, copy in zip(self.names, self.arrays, before, strict=True):
-            if not np.array_equal(array, copy, equal_nan=True):
-                raise GradcheckError(f"{who} changes {name} in place: it must work on a copy (clone())")
-
-    def out_names(self) -> list[str]:
-        return ["the output"] if len(self.out_shapes) == 1 else [f"output {k}" for k in range(len(self.out_shapes))]
-
-    # ---------------------------------------------------------------------------------------- Jacobians
-
-    def gradients(self, cotangents: np.ndarray[Any, Any], first: int = 0) -> list[np.ndarray[Any, Any]]:
-        """One walk back: for each array the gradients (rows, *shape), from cotangents (rows, k) of outputs first to k.
-
-        One-dimensional cotangents (m,) are those of a walk without leading axes.
-        """
-        lead = cotangents.shape[:-1]
-        roots, seeds = [], []
-        offset = 0
-        for out in self.recorded:
-            low, high = max(offset - first, 0), min(offset + out.array.size - first, cotangents.shape[-1])
-            if out.node is not None and low < high:
-                seed = np.zeros((*lead, out.array.size))
-                seed[..., low + first - offset : high + first - offset] = cotangents[..., low:high]
-                roots.append(out)
-                seeds.append(seed.reshape((*lead, *out.array.shape)))
-            offset += out.array.size
-        found: Sequence[Any] = [None] * len(self.leaves)
-        if roots:
-            try:
-                found = autograd.grad(
-                    roots, self.leaves, seeds, retain_graph=True, allow_unused=True, is_grads_batched=bool(lead)
-                )
-            except GradientError as error:
-                raise GradcheckError(f"the gradient cannot be computed: {error}") from error
-        gradients = []
-        for name, leaf, c in zip(self.names, self.leaves, found, strict=True):
-            shape = (*lead, *leaf.array.shape)
-            if c is not None and (c.array.shape != shape or c.array.dtype != leaf.array.dtype):
-                raise GradcheckError(
-                    f"the gradient with respect to {name} has shape {c.array.shape} and dtype {c.array.dtype}, expected "
-                    f"{shape} and {leaf.array.dtype}"
-                )
-            gradients.append(np.zeros(shape) if c is None else c.array)
-        return gradients
-
-    def pulled_back(self) -> list[Floats]:
-        """The Jacobian with respect to each array, (m, n): a walk back seeded with the identity, or with blocks of it."""
-        jacobians = [np.empty((self.size, a.size)) for a in self.arrays]
-        for rows in self._blocks(self.size):
-            seeds = np.eye(len(rows))
-            for whole, part in zip(jacobians, self.gradients(seeds, rows.start), strict=True):
-                whole[rows.start : rows.stop] = part.reshape(len(rows), -1)
-        return jacobians
-
-    def pushed_forward(self) -> list[Floats]:
-        """The same from the Jacobians that the primitives state, pushed forward along the graph."""
-        roots = [o.node for o in self.recorded if o.node is not None]
-        jacobians = [np.zeros((self.size, a.size)) for a in self.arrays]
-        for whole, leaf in zip(jacobians, self.leaves, strict=True):
-            assert leaf.node is not None
-            nodes = nodes_between(roots, [leaf.node])[::-1] if roots else []
-            for columns in self._blocks(leaf.array.size):
-                tangent = np.zeros((len(columns), leaf.array.size))
-                tangent[np.arange(len(columns)), columns] = 1.0
-                tangents: dict[Node, Any] = {leaf.node: tangent.reshape(-1, *leaf.array.shape)}
-                for node in nodes:
-                    if node.primitive is not None:
-                        tangents[node] = sum(
-                            node.primitive.statement(node, i).jvp(tangents[p])
-                            for i, p in enumerate(node.parents)
-                            if p in tangents
-                        )
-                offset = 0
-                for out in self.recorded:
-                    if out.node in tangents:
-                        rows = slice(offset, offset + out.array.size)
-                        whole[rows, columns.start : columns.stop] = tangents[out.node].reshape(len(columns), -1).T
-                    offset += out.array.size
-        return jacobians
-
-    def _blocks(self, size: int) -> Iterator[range]:
-        """How many leading axes at a time the largest array of the graph allows."""
-        roots = [o.node for o in self.recorded if o.node is not None]
-        largest = max((node.size for node in nodes_between(roots)), default=1)
-        step = max(1, BLOCK // max(largest, 1))
-        return (range(k, min(k + step, size)) for k in range(0, size, step))
-
-
-def _listed(given: Any) -> list[Any]:
-    return list(given) if isinstance(given, (list, tuple)) else [given]
-
-
-def _requires_grad(a: Any) -> bool:
-    return isinstance(a, Variable) and a.node is not None
-
-
-def _in_float64(a: Any) -> Any:
-    """Constants too are taken to float64, so that nothing but the function itself rounds more coarsely."""
-    if isinstance(a, Variable) and a.array.dtype.kind == "f" and a.array.dtype.itemsize < 8:
-        return wrap(a.array.astype(np.float64))
-    return a
-
-
-def _outputs_of(result: Any) -> list[Any]:
-    """The outputs that can have a derivative."""
-    found = [o for o in _listed(result) if isinstance(o, Variable) and o.array.dtype.kind in "fc"]
-    if not found:
-        raise ValueError(
-            f"the function must return a floating-point Tensor or a tuple of them, not {type(result).__name__}"
-        )
-    return found
-
-
-def _same(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any], tolerance: float = 0.0) -> bool:
-    """Equal up to rounding, on the scale of the largest entry: threads may add in another order."""
-    if a.shape != b.shape:
-        return False
-    allowed = tolerance + 1e-13 * np.abs(b[np.isfinite(b)]).max(initial=0.0)
-    return bool(((np.abs(a - b) <= allowed) | (a == b) | (np.isnan(a) & np.isnan(b))).all())
 
 
 # ------------------------------------------------------------------------------------------------ promises
 
 
-class _Audit(Observer):
-    """Watches a walk back, and holds each rule that is about to run to its promises."""
+class _Promises(Observer):
+    """Watches a walk back, and holds each rule that is about to run to what every rule promises."""
 
-    def __init__(self, tolerance: _Tolerance, zero: bool) -> None:
-        self.tolerance = tolerance
+    settings = Settings(checks=frozenset({"contracts"}))
+
+    def __init__(self, nondet: float, zero: bool) -> None:
+        self.nondet = nondet
         self.zero = zero
+        self.largest = 0.0  # of all that the rules return
 
     def visited(self, node: Node, g: Any) -> None:
         assert node.primitive is not None
         for index, parent in enumerate(node.parents):
-            if parent is not None:
-                self._audit(node, index, parent, np.asarray(g))
+            if parent is None:
+                continue
+            try:
+                _Audit(node, index, None, self.settings, None).contracts(np.asarray(g))
+                self._linear(node, index, np.asarray(g))
+            except Fault as fault:
+                raise GradcheckError(
+                    f"'{node.primitive.name}', argument {node.primitive.argument(index)!r}: {fault.message}"
+                ) from fault
 
-    def _audit(self, node: Node, index: int, parent: Node, g: np.ndarray[Any, Any]) -> None:
-        primitive = node.primitive
-        assert primitive is not None and node.args is not None
-
-        def broken(what: str) -> NoReturn:
-            raise GradcheckError(f"the VJP rule of '{primitive.name}' for {primitive.argument(index)!r} {what}")
+    def _linear(self, node: Node, index: int, g: np.ndarray[Any, Any]) -> None:
+        """The rule is linear in the cotangent, zero included, and takes leading axes."""
+        primitive, parent = node.primitive, node.parents[index]
+        assert primitive is not None
+        assert parent is not None
 
         def run(u: np.ndarray[Any, Any], lead: int = 0) -> np.ndarray[Any, Any]:
             c = primitive.pull_back(node, index, u)
             return np.zeros(u.shape[:lead] + parent.shape) if c is None else graph.unbroadcast(c, parent.shape, lead)
 
-        named = [
-            *zip([primitive.argument(i) for i in range(len(node.args))], node.args, strict=True),
-            ("out", node.out),
-        ]
-        saved = [(name, a, a.copy()) for name, a in named if isinstance(a, np.ndarray)]
-        given = g.copy()
-        try:
-            c = primitive.pull_back(node, index, given)
-        except Exception:  # the walk itself is about to fail in the same way, and says how
-            return
-        if not np.array_equal(given, g, equal_nan=True):
-            broken("changes the cotangent that it is given, which other rules may still need: it must return a new one")
-        for name, array, copy in saved:
-            if not np.array_equal(array, copy, equal_nan=array.dtype.kind in "fc"):
-                array[...] = copy
-                broken(f"changes {name!r}, an array that it is given: it must work on a copy")
-        if c is None:
-            return
-        dtype = getattr(c, "dtype", None)
-        if dtype not in (g.dtype, parent.dtype):
-            broken(f"returns {dtype} for a cotangent of {g.dtype}: digits are lost, or a cast is missing")
-        try:
-            c = graph.unbroadcast(c, parent.shape)
-        except Exception:  # likewise: a wrong shape
-            return
+        c = run(g.copy())
         if not np.isfinite(c).all():
             return
-        if not _same(run(g.copy()), c, self.tolerance.nondet):
-            broken("is not repeatable: it returns something else when it is called again")
+        self.largest = max(self.largest, float(np.abs(c).max(initial=0.0)))
         if self.zero and run(np.zeros_like(g)).any():
-            broken("does not return zero for a zero cotangent")
+            raise Fault("not linear", "its VJP rule does not return zero for a zero cotangent")
+        if not same(run(-2 * g), -2 * c, self.nondet):
+            raise Fault("not linear", "its VJP rule is not linear in the cotangent, as every product with Jᵀ is")
+        why = ""
         try:
-            both = run(np.stack([g, -2 * g]), 1)
+            several = run(np.stack([g, -2 * g]), 1)
         except Exception as error:
-            both = np.array([np.nan])
-            reason: Exception | None = error
-        else:
-            reason = None
-        if not _same(both, np.stack([c, -2 * c])):
-            if not _same(run(-2 * g), -2 * c):
-                broken("is not linear in the cotangent: twice the cotangent does not give twice the gradient")
-            broken(
-                "is right for one cotangent, but not for several with a leading axis: count axes from the end"
-                + (f" ({type(reason).__name__}: {reason})" if reason else "")
-            )
+            several, why = np.zeros(0), f" ({type(error).__name__}: {error})"
+        if not same(several, np.stack([c, -2 * c]), self.nondet):
+            raise Fault("leading axes", "its VJP rule is right for one cotangent, but not for several stacked along a "
+                        f"leading axis: count axes from the end{why}")  # fmt: skip
 
 
-def _check_rules(point: _Point, tolerance: _Tolerance, zero: bool) -> None:
-    """One walk back with a random cotangent, watched, and what it gives: owned by nobody else, the same twice."""
+def _check_rules(point: Point, nondet: float, zero: bool) -> float:
+    """One walk back with a random cotangent, watched, and what it gives: the same twice, and owned by nobody else.
+
+    Returns the largest entry of all cotangents on the way, for random ones between 1/2 and 1 at its start.
+    """
     random = np.random.default_rng(0)
     u = random.uniform(0.5, 1.0, point.size) * random.choice([-1.0, 1.0], point.size)
     before = [a.copy() for a in point.arrays]
     thread = threading.get_ident()
-    outer = graph.observers.pop(thread, None)
-    graph.observers[thread] = _Audit(tolerance, zero)
+    outer = graph.observers.get(thread)
+    graph.observers[thread] = promises = _Promises(nondet, zero)
     try:
-        first = point.gradients(u)
+        gradients = point.gradients(u)
     finally:
         del graph.observers[thread]
         if outer is not None:
             graph.observers[thread] = outer
-    point._check_not_changed(before, "the walk back")
+    point.check_not_changed(before, "the walk back")
     held = [*zip(point.names, point.arrays, strict=True)]
-    for k, (name, c) in enumerate(zip(point.names, first, strict=True)):
-        for other, array in held + [
-            (f"the gradient of {n}", g) for n, g in zip(point.names[:k], first[:k], strict=True)
-        ]:
+    for name, c, again in zip(point.names, gradients, point.gradients(u), strict=True):
+        for other, array in held:
             if np.shares_memory(c, array):
-                raise GradcheckError(f"the gradient with respect to {name} shares its memory with {other}")
-    for name, c, again in zip(point.names, first, point.gradients(u), strict=True):
-        if not _same(again, c, tolerance.nondet):
+                raise GradcheckError(f"the gradient with respect to {name} shares its memory with {other}: a rule must "
+                                     "return an array of its own")  # fmt: skip
+        held.append((f"the gradient with respect to {name}", c))
+        if not same(again, c, nondet):
             raise GradcheckError(f"not repeatable: two walks back give different gradients with respect to {name}")
-    if zero and all(np.isfinite(c).all() for c in first):
-        for name, c in zip(point.names, point.gradients(np.zeros(point.size)), strict=True):
-            if c.any():
-                raise GradcheckError(f"a zero cotangent gives a gradient that is not zero with respect to {name}")
+    return promises.largest
 
 
 # ------------------------------------------------------------------------------------------------ comparison
 
 
-def _projections_agree(point: _Point, tolerance: _Tolerance, directions: int = 3) -> bool:
+def _projections_agree(point: Point, tolerance: _Tolerance, directions: int = 3) -> bool:
     """Whether uᵀJv is the same from both sides, for a few u and, of each array, a few v."""
     random = np.random.default_rng(0)
     U = random.standard_normal((directions, point.size))
@@ -642,8 +344,10 @@ class _Wrong:
         self.entries.append(np.stack([np.asarray(e, dtype=np.float64) for e in entries]))
 
 
-def _compare(point: _Point, jacobians: dict[str, list[Floats]], tolerance: _Tolerance) -> None:
+def _compare(point: Point, jacobians: dict[str, list[Floats]], tolerance: _Tolerance, largest: float) -> None:
     """Every entry against its numerical derivative, a block of columns at a time.
+
+    Where the values do not change at all, the terms of a gradient that cancel leave a rounding error of the largest.
 
     Raises
     ------
@@ -653,31 +357,36 @@ def _compare(point: _Point, jacobians: dict[str, list[Floats]], tolerance: _Tole
         if not (x.size and point.size):
             continue
         stated = {what: of[k] for what, of in jacobians.items()}
-        floors = {what: _rounding(J, tolerance) for what, J in stated.items()}
+        rounding = {what: _rounding(J, point.start_values, x, tolerance) for what, J in stated.items()}
         wrong = {what: _Wrong() for what in stated}
         fn = point.moved(k)
-        found: list[Floats] = []
-        block = max(1, BLOCK // point.size)
+        whole = np.empty((point.size, x.size)) if point.size * x.size <= KEPT else None
+        block = max(1, BLOCK // 4 // point.size)
         for first in range(0, x.size, block):
             columns = np.arange(first, min(first + block, x.size))
             number = numerical.jacobian(fn, x, columns=columns, step=tolerance.step)
             for what, J in stated.items():
-                floor = np.minimum(floors[what][0], floors[what][1][columns])
+                floor = rounding[what](columns) + np.where(number.value == 0, 64 * numerical.EPS * largest, 0.0)
                 number = _check_block(fn, x, J, columns, number, tolerance, floor, wrong[what])
-            found.append(number.value)
-        whole = np.concatenate(found, axis=1) if point.size * x.size <= BLOCK else None
+            if whole is not None:
+                whole[:, columns] = number.value
         for what, entries in wrong.items():
             if entries.rows:
                 _report(point, k, what, stated[what], whole, entries)
 
 
-def _rounding(J: Floats, tolerance: _Tolerance) -> tuple[Floats, Floats]:
-    """What is allowed for rounding in each row, (m, 1), and in each column, (n,)."""
+def _rounding(J: Floats, values: Floats, x: np.ndarray[Any, Any], tolerance: _Tolerance) -> Callable[[Any], Any]:
+    """For some columns, what is allowed for rounding in each entry.
+
+    An entry may be the difference of terms as large as the largest in its row and its column. And it may be computed
+    from the output, as 1 - out² is for tanh, whose last digit it cannot know.
+    """
     if tolerance.atol is not None:
-        return np.full((len(J), 1), tolerance.atol), np.full(J.shape[1], tolerance.atol)
-    rows = np.nan_to_num(np.maximum(J.max(axis=1, keepdims=True), -J.min(axis=1, keepdims=True)), posinf=0.0)
-    columns = np.nan_to_num(np.maximum(J.max(axis=0), -J.min(axis=0)), posinf=0.0)
-    return FLOOR * rows, FLOOR * columns
+        return lambda columns: tolerance.atol
+    rows = np.nan_to_num(np.maximum(J.max(axis=1), -J.min(axis=1)), posinf=0.0)[:, None]
+    inputs = np.nan_to_num(np.maximum(J.max(axis=0), -J.min(axis=0)), posinf=0.0)
+    hidden, scales = 16 * numerical.EPS * np.abs(values)[:, None], numerical.scales(x.reshape(-1))
+    return lambda columns: FLOOR * np.minimum(rows, inputs[columns]) + hidden / scales[columns]
 
 
 def _check_block(
@@ -735,69 +444,52 @@ def _refined(
 # ------------------------------------------------------------------------------------------------ the report
 
 
-def _index(index: Sequence[Any]) -> str:
-    return "(" + ", ".join(str(int(i)) for i in index) + ("," if len(index) == 1 else "") + ")"
-
-
-def _report(point: _Point, k: int, what: str, stated: Floats, found: Floats | None, wrong: _Wrong) -> NoReturn:
+def _report(point: Point, k: int, what: str, stated: Floats, found: Floats | None, wrong: _Wrong) -> NoReturn:
     """Say what is wrong, where, by how much and, if a diagnosis fits, why."""
-    rows, columns = np.concatenate(wrong.rows), np.concatenate(wrong.columns)
-    excess, entries = np.concatenate(wrong.excess), np.concatenate(wrong.entries, axis=1)
-    analytical, value, error, left, right, kink = entries
+    rows, columns, excess = (np.concatenate(a) for a in (wrong.rows, wrong.columns, wrong.excess))
+    analytical, value, error, left, right, kink = np.concatenate(wrong.entries, axis=1)
     kinks = kink.astype(bool)
     shape = point.arrays[k].shape
-    with np.errstate(all="ignore"):
-        between = (
-            kinks & (analytical >= np.minimum(left, right) - 1e-6) & (analytical <= np.maximum(left, right) + 1e-6)
-        )
-    only_kinks = bool(kinks.all())
-
-    offsets = np.cumsum([0, *(math.prod(s) for s in point.out_shapes)])
-
-    def place(row: int) -> str:
-        out = int(np.searchsorted(offsets, row, side="right")) - 1
-        at = _index(np.unravel_index(row - offsets[out], point.out_shapes[out]))
-        return at if len(point.out_shapes) == 1 else f"{out}: {at}"
-
-    order = np.argsort(-np.where(np.isnan(excess), np.inf, excess), kind="stable")[:SHOWN]
-    header = ["output", "input", "analytical", "numerical", "± error"]
+    degree = np.round(np.log10(np.where(np.isnan(excess), np.inf, excess) + 1e-300))  # equally bad ones as they come
+    worst = np.argsort(-degree, kind="stable")[:SHOWN]
+    table = [["output", "input", "analytical", "numerical", "± error"]]
     if kinks.any():
-        header += ["from left", "from right"]
-    table = [header]
-    for e in order:
-        line = [place(int(rows[e])), _index(np.unravel_index(columns[e], shape)), f"{analytical[e]:.10g}"]
-        line += ["kink", ""] if kinks[e] else [f"{value[e]:.10g}", f"{error[e]:.1g}"]
-        if kinks.any():
-            line += [f"{left[e]:.6g}", f"{right[e]:.6g}"] if kinks[e] else ["", ""]
+        table[0] += ["from left", "from right"]
+    for e in worst:
+        line = [point.place(int(rows[e])), at_index(np.unravel_index(columns[e], shape)), f"{analytical[e]:.10g}"]
+        if kinks[e]:
+            line += ["kink", "", f"{left[e]:.6g}", f"{right[e]:.6g}"]
+        else:
+            line += [f"{value[e]:.10g}", f"{error[e]:.1g}", "", ""][: len(table[0]) - 3]
         table.append(line)
-    widths = [max(len(line[c]) for line in table) for c in range(len(header))]
-    text = "\n".join("    " + "  ".join(cell.rjust(w) for cell, w in zip(line, widths, strict=True)) for line in table)
-    if len(rows) > len(order):
-        text += f"\n    ... {len(rows) - len(order)} more"
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    text = "\n".join("    " + "  ".join(map(str.rjust, line, widths)) for line in table)
+    if len(rows) > len(worst):
+        text += f"\n    ... {len(rows) - len(worst)} more"
 
-    subject = f"the {what} with respect to {point.names[k]}, shape {shape},"
+    subject = f"with respect to {point.names[k]}, shape {shape}"
     count = f"{len(rows)} of {stated.size} entries"
-    if only_kinks:
-        convention = (
-            "lies between both, as a convention may" if between.all() else "is neither of both, nor between them"
-        )
+    if kinks.all():
+        slack = 1e-6 * np.fmax(np.abs(left), np.abs(right))
+        between = (analytical >= np.fmin(left, right) - slack) & (analytical <= np.fmax(left, right) + slack)
+        convention = "lies between the two" if between.all() else "does not even lie between the two"
         raise KinkError(
-            f"kink: the function has no derivative by {point.names[k]}, shape {shape}, here, in {count}: from the left and "
-            f"from the right it differs; the {what} {convention}.\n{text}\nMove the input away from the kink to check there."
+            f"kink: {subject}, the function has no derivative here in {count}: it is another from the left than from "
+            f"the right; the {what} {convention}.\n{text}\nMove the input a little to check beside the kink."
         )
-    proper = ~kinks
     if found is not None and not kinks.any():
         bad = np.zeros(stated.shape, dtype=bool)
         bad[rows, columns] = True
         out_shape = point.out_shapes[0] if len(point.out_shapes) == 1 else (point.size,)
         diagnosis = diagnose(stated, found, bad, out_shape, shape)
     else:
-        diagnosis = diagnose(
-            analytical[None, proper], value[None, proper], np.full((1, int(proper.sum())), True), (1,), (0,)
-        )
-    lines = [f"{subject} is wrong in {count}.", text]
+        a, b = analytical[None, ~kinks], value[None, ~kinks]
+        diagnosis = diagnose(a, b, np.full(a.shape, True), (1,), a.shape[1:])
+    lines = [f"the {what} {subject}, is wrong in {count}.", text]
     if diagnosis:
         lines.append(f"Diagnosis: {diagnosis}.")
     if kinks.any():
         lines.append(f"Besides, {int(kinks.sum())} entries are at a kink: move the input away from it.")
+    if point.names[k] in point.single:
+        lines.append(f"Given in float32 or less, {point.names[k]} was evaluated in float64.")
     raise GradcheckError("\n".join(lines))

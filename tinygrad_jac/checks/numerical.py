@@ -116,9 +116,9 @@ def jacobian(
 
     Notes
     -----
-    For each input entry the function is evaluated 1 to 3 times by the complex step, 6 times by the quick differences, 32
-    to 52 times by the whole ladder, and 60 times besides. Perturbed points may lie outside of the function's domain: NaN
-    there, a ValueError or an ArithmeticError is part of the answer, and NumPy's warnings are silent.
+    For each input entry the function is evaluated 1 to 3 times by the complex step, 6 times by the quick differences,
+    32 to 52 times by the whole ladder, and 60 times besides. Perturbed points may lie outside of the function's domain:
+    NaN there, a ValueError or an ArithmeticError is part of the answer, and NumPy's warnings are silent.
 
     A function that goes through float32 is a staircase for steps below 1e-7. That is measured as noise, unless another
     part of it moves smoothly: values alone cannot tell such a function from one with a derivative of that kind.
@@ -220,28 +220,19 @@ class _Function:
         return self.beside(x)
 
     def _measure_noise(self) -> Floats:
-        """For each output how much rounding scatters it, at least by its last digit."""
-        noise = self.eps * np.abs(self.start)
-        scatter, moved = self._scatter(2.0**-48)
-        if not moved.all():  # it moves in steps, or not at all: look wider, as for float32 inside of a float64 function
-            wider, _ = self._scatter(2.0**-20)
-            scatter = np.where(moved, scatter, wider)
-        return np.where(np.isfinite(self.start), np.fmax(noise, scatter), np.inf)
-
-    def _scatter(self, spacing: float) -> tuple[Floats, np.ndarray[Any, Any]]:
-        """The deviation of rounding errors, from differences of third and fourth order; and whether values differ."""
+        """For each output how much rounding scatters it: differences of third and fourth order, or its last digit."""
         random = np.random.default_rng(0)
         # Multiples of an entry's last digit, so that the seven points are exact and nothing but f is rounded.
-        direction = np.round(spacing * 2.0**52 * random.uniform(0.5, 1.0, self.x.shape)) * 2.0**-52 * self.scale
+        direction = self.scale * random.integers(8, 16, self.x.shape) * 2.0**-52
         direction *= random.choice([-1.0, 1.0], self.x.shape)
-        values = row = np.stack([self.start, *(self.beside(self.x + k * direction) for k in range(1, 7))])
-        scatter = np.zeros_like(self.start)
+        row = np.stack([self.start, *(self.beside(self.x + k * direction) for k in range(1, 7))])
+        noise = self.eps * np.abs(self.start)
         for order in range(1, 5):
             row = np.diff(row, axis=0)
             if order >= 3:
                 gamma = math.factorial(order) ** 2 / math.factorial(2 * order)
-                scatter = np.fmax(scatter, np.sqrt(gamma * np.mean(row**2, axis=0)))
-        return scatter, (values != self.start).any(axis=0)
+                noise = np.fmax(noise, np.sqrt(gamma * np.mean(row**2, axis=0)))
+        return np.where(np.isfinite(self.start), noise, np.inf)
 
 
 class _Table:
@@ -276,17 +267,17 @@ class _Table:
             if not confirm or self._confirmed(group, 1e-8):
                 continue
             doubtful = np.asarray([c for c in group if not self._confirmed(np.array([c]), 1e-6)], dtype=np.int64)
-            stepped, error = self.value[doubtful], self.error[doubtful]
+            stepped = self.value[doubtful]
             self.quick(doubtful)
             real, real_error = self.value[doubtful], self.error[doubtful]
-            # Where the differences come to the same, the complex step is the more exact of the two.
+            # Where the differences come to the same, the complex step is the more exact of the two; the error stays
+            # theirs, since something kept it from being confirmed.
             agree = (np.abs(stepped - real) <= 2 * real_error) & (real_error <= 0.1 * np.abs(stepped))
             agree &= ~self.kinks[doubtful]
             if not first and len(doubtful) == len(group) and not agree.any():
                 self.methods.discard("complex step")
                 return False
             self.value[doubtful] = np.where(agree, stepped, real)
-            self.error[doubtful] = np.where(agree, error, real_error)
         return True
 
     def _step(self, columns: np.ndarray[Any, Any]) -> bool:
@@ -309,13 +300,13 @@ class _Table:
             self.refused = refusal
             return False
         self.methods.add("complex step")
-        error = 8 * EPS * np.abs(self.value[columns]) + f.noise + self.floor
+        error = 8 * EPS * np.abs(self.value[columns]) + 4 * f.noise + self.floor
         self.error[columns] = np.where(np.isnan(error), np.inf, error)
         self.left[columns] = self.right[columns] = self.value[columns]
         return True
 
     def _confirmed(self, columns: np.ndarray[Any, Any], rtol: float) -> bool:
-        """Whether real differences agree with the complex step: all columns at once, moved to the left, extrapolated."""
+        """Whether real differences, all columns moved to the left at once, agree with the complex step."""
         f, entries = self.f, self.which[columns]
         # Uneven parts of the scales, lest what is wrong in one column cancels what is wrong in another.
         parts = 1 / (1 + 0.618 * np.arange(len(columns))) if len(columns) > 1 else np.ones(1)
@@ -422,7 +413,7 @@ def _differentiate(f: _Function, samples: Samples, steps: Sequence[float]) -> _S
     ahead, behind, plus, minus = samples
     rise, fall = ahead - f.start, f.start - behind
     touched = ((rise != 0) | (fall != 0)).any(axis=0)
-    noise = np.where(touched, 3 * f.noise, 0.0)
+    noise = np.where(touched, np.fmax(3 * f.noise, _tread(np.abs(ahead - behind))), 0.0)
     floor = f.eps * np.abs(f.start)
     value, error = _extrapolate((ahead - behind) / (plus + minus), steps, 2, noise)
     right, right_error = _extrapolate(rise / plus, steps, 1, 2 * noise)
@@ -478,6 +469,19 @@ def _extrapolate(quotients: Floats, steps: Sequence[float], power: int, noise: F
         smaller = open_ & (least < error)
         value, error = np.where(smaller, best, value), np.where(smaller, least, error)
     return value, error
+
+
+def _tread(change: Floats) -> Floats:
+    """How high the stairs are of a function that rounds coarsely: it does not move at fine steps, then in proportion.
+
+    Such are parts in float32, and sums of terms that cancel. Zero for a function that moves at the finest steps.
+    """
+    height = np.zeros(change.shape[1:])
+    for k in range(2, len(change)):
+        onset = (change[k:] == 0).all(axis=0) & (change[k - 1] > 0)
+        factor = change[k - 2] / change[k - 1]
+        height = np.where(onset & (factor > 3) & (factor < 24), change[k - 1], height)
+    return height
 
 
 def _steep(quotients: Floats, steps: Sequence[float], resolution: Floats) -> tuple[Any, Any]:
