@@ -193,7 +193,8 @@ def _by_class(
         weights = counted.astype(losses.dtype) if weights is None else weights * counted
     if weight is not None:
         losses = losses * weights
-    return reduced(losses.reshape(shape), reduction, size_average, reduce, weights)
+    losses = losses if losses.shape == shape else losses.reshape(shape)
+    return reduced(losses, reduction, size_average, reduce, weights)
 
 
 @public()
@@ -267,7 +268,8 @@ def cross_entropy(
     share = label_smoothing / classes
     q = (1 - label_smoothing) * weights.reshape(-1, 1) * _one_hot(flat, classes) + share * w
     losses = _soft_cross_entropy(rows, q if counted is None else q * counted[:, None])
-    return reduced(losses.reshape(shape), reduction, size_average, reduce, weights)
+    losses = losses if losses.shape == shape else losses.reshape(shape)
+    return reduced(losses, reduction, size_average, reduce, weights)
 
 
 def _with_probabilities(

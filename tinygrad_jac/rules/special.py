@@ -38,8 +38,8 @@ _FAR_RATIO = (
      2.33520497626869185e-3),
 )
 # For float32 one range and one quotient, with an error below the rounding of its own evaluation: a minimax fit of
-# erf(x)/x in x², made for this library. Beyond the limit erf is 1 to the last digit.
-_SINGLE_LIMIT = 3.92
+# erf(x)/x in x², made for this library. At the limit it has passed 1, which erf is to the last digit from there on.
+_SINGLE_LIMIT = 4.0
 _SINGLE_RATIO = (
     (2.0500793380783195e-6, 2.8488393266269235e-4, 3.76566770089555e-3, 5.274888197568439e-2, 0.1904076365840902,
      1.1283791461341437),
