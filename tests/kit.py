@@ -58,7 +58,7 @@ def close(found: Any, expected: Any, rtol: float, what: str) -> None:
 def numerical_jacobian(fn: Any, arrays: list[np.ndarray], index: int, step: float = 1e-2) -> np.ndarray:
     """d fn / d arrays[index] as (m, n): central differences at h, h/2, h/4, extrapolated to order h^6.
 
-    With h = 0.01 and values of order one both the truncation (h^6/64) and the rounding (1e-16 / 0.0025) stay near 1e-13.
+    With h = 0.01 and values of order one the truncation (h^6/64) and the rounding (1e-16 / 0.0025) stay near 1e-13.
     """
     x = arrays[index]
     columns = []
@@ -96,7 +96,8 @@ def tensors(arrays: Any, requires_grad: bool = True, dtype: Any = None) -> list[
 def audit_argument(node: graph.Node, index: int, seed: int = 0) -> None:
     """One VJP rule against its Jacobian statement, and against the contracts C1, C2, C3."""
     p = node.primitive
-    assert p is not None and node.args is not None
+    assert p is not None
+    assert node.args is not None
     parent = node.parents[index]
     assert parent is not None
     what = f"{p.name}, argument {p.argument(index)!r}, {parent.shape} -> {node.shape}"
@@ -230,7 +231,8 @@ def check(
             assert t.grad is None or not np.shares_memory(t.grad.array, other.array), "a gradient aliases an input"
     for before, after, t in zip(kept, arrays, given, strict=True):
         if is_float(before):
-            assert np.array_equal(before, after) and np.array_equal(before, t.array), "an input was changed"
+            assert np.array_equal(before, after), "an input was changed"
+            assert np.array_equal(before, t.array), "a tensor was changed"
 
     if second:
         _check_second(fn, arrays, floats, u, rtol, step)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import autograd, dtypes, jacobians
+from . import autograd, dtypes, jacobians, linalg, random
 from .creation import (
     arange,
     as_tensor,
@@ -38,6 +38,7 @@ from .creation import (
     zeros_like,
 )
 from .devices import device
+from .dtypes import bool as bool
 from .dtypes import (
     double,
     float16,
@@ -54,14 +55,13 @@ from .dtypes import (
     short,
     uint8,
 )
-from .dtypes import bool as bool
 from .dtypes import float as float
 from .dtypes import int as int
 from .errors import GradientError, ShapeError, UnsavedError
+from .linalg import det
 from .modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .primitive import Primitive, primitive, primitives
 from .random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
-from .rules import linalg
 from .rules.activations import relu, sigmoid
 from .rules.arranging import diag, diag_embed, diagonal, flip, fliplr, flipud, roll, rot90, tril, triu
 from .rules.elementary import (
@@ -252,6 +252,35 @@ if TYPE_CHECKING:
     from .checks.debug import JacobianMismatchError, debug_mode
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Generator", "GradientError", "JacobianMismatchError", "Primitive", "ShapeError", "Tensor", "UnsavedError",
+    "abs", "absolute", "acos", "add", "all", "allclose", "amax", "amin", "any", "arange", "arccos", "arccosh",
+    "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "as_tensor", "asin", "atan",
+    "atan2", "atleast_1d", "atleast_2d", "atleast_3d", "autograd", "bernoulli", "bincount", "bitwise_and",
+    "bitwise_not", "bitwise_or", "bitwise_xor", "bmm", "bool", "broadcast_tensors", "broadcast_to", "cat", "ceil",
+    "checks", "chunk", "clamp", "clip", "clone", "concat", "concatenate", "cos", "cosh", "count_nonzero", "cross",
+    "cumprod", "cumsum", "debug_mode", "det", "device", "diag", "diag_embed", "diagonal", "dist", "div", "divide",
+    "dot", "double", "dropout", "dtypes", "einsum", "empty", "empty_like", "enable_grad", "eq", "equal", "erf",
+    "erfc", "exp", "exp2", "expm1", "eye", "flatten", "flip", "fliplr", "flipud", "float", "float16", "float32",
+    "float64", "floor", "floor_divide", "fmod", "from_numpy", "full", "full_like", "func", "gather", "ge",
+    "get_default_dtype", "get_rng_state", "greater", "greater_equal", "gt", "half", "hstack", "hypot", "index_add",
+    "index_select", "inference_mode", "initial_seed", "inner", "int", "int16", "int32", "int64", "int8",
+    "is_grad_enabled", "isclose", "isfinite", "isinf", "isnan", "jacobians", "kron", "le", "lerp", "less",
+    "less_equal", "linalg", "linspace", "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logical_and",
+    "logical_not", "logical_or", "logical_xor", "logspace", "logsumexp", "long", "lt", "manual_seed", "masked_fill",
+    "masked_select", "matmul", "max", "maximum", "mean", "median", "meshgrid", "min", "minimum", "mm", "moveaxis",
+    "movedim", "mul", "multinomial", "multiply", "mv", "nansum", "narrow", "ne", "neg", "negative", "nn", "no_grad",
+    "nonzero", "norm", "normal", "not_equal", "numerical", "ones", "ones_like", "optim", "outer", "permute",
+    "positive", "pow", "primitive", "primitives", "prod", "rand", "rand_like", "randint", "randint_like", "randn",
+    "randn_like", "random", "randperm", "ravel", "reciprocal", "relu", "remainder", "repeat_interleave", "reshape",
+    "roll", "rot90", "round", "rsqrt", "scatter", "scatter_add", "seed", "select", "set_default_dtype",
+    "set_grad_enabled", "set_rng_state", "short", "sigmoid", "sign", "sin", "sinh", "softmax", "sort", "split",
+    "sqrt", "square", "squeeze", "stack", "std", "std_mean", "sub", "subtract", "sum", "swapaxes", "take",
+    "take_along_axis", "tan", "tanh", "tensor", "tensor_split", "tensordot", "testing", "tile", "topk", "trace",
+    "transpose", "tril", "triu", "true_divide", "trunc", "uint8", "unbind", "unflatten", "unique", "unsqueeze",
+    "utils", "var", "var_mean", "vdot", "vstack", "where", "zeros", "zeros_like",
+]  # fmt: skip
 
 # Loaded when first asked for, so that importing the package costs little more than importing NumPy.
 _LAZY = {

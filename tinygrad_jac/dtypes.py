@@ -123,4 +123,6 @@ def of(given: Any) -> np.dtype[Any]:
         for dtype in _LEGACY:
             if legacy_name(dtype) == given:
                 return dtype
+    if isinstance(given, type):
+        return np.dtype(given)
     return np.dtype(getattr(given, "dtype", given))

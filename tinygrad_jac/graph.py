@@ -79,25 +79,22 @@ class Node(Spec):
     args : tuple or None
         For each positional argument its array where the primitive saves it, else its `Spec`. None once released.
     kwargs : dict
-        The primitive's keyword parameters.
+        The primitive's keyword parameters, and ``residual``, what its forward computed for the rules on the side.
     out : ndarray or None
         The output where the primitive saves it.
-    residual : object
-        What the forward computed for the rules besides the output, where the primitive declares one.
     order : int
         The clock's tick when it was recorded.
     extras : dict or None
         What tools attach to it: hooks, retained gradients, the place in the user's code.
     """
 
-    __slots__ = ("__weakref__", "args", "extras", "kwargs", "order", "out", "parents", "primitive", "residual")
+    __slots__ = ("__weakref__", "args", "extras", "kwargs", "order", "out", "parents", "primitive")
 
     primitive: Primitive | None
     parents: tuple[Node | None, ...]
     args: tuple[Any, ...] | None
     kwargs: dict[str, Any]
     out: Any
-    residual: Any
     order: int
     extras: dict[str, Any] | None
 
@@ -108,7 +105,9 @@ class Node(Spec):
     def release(self) -> None:
         """Drop the saved arrays; shapes, parents and parameters stay, so that the graph can still be looked at."""
         if self.args and self.primitive is not None and self.primitive.saves:
-            self.args = self.out = self.residual = None
+            self.args = self.out = None
+            if "residual" in self.kwargs:
+                self.kwargs = {name: value for name, value in self.kwargs.items() if name != "residual"}
 
     def __repr__(self) -> str:
         return f"<{self.name} {self.dtype}{list(self.shape)}>"
@@ -131,7 +130,7 @@ class Leaf(Node):
         self.primitive = None
         self.parents = self.args = ()
         self.kwargs = {}
-        self.out = self.residual = self.extras = None
+        self.out = self.extras = None
         self.order = tick()
         self.owner = weakref.ref(variable)
 
@@ -180,8 +179,6 @@ class Observer:
 
 
 observers: dict[int, Observer] = {}  # by thread; empty in ordinary use, and asked for no more than that by ops
-
-
 
 
 _age = operator.attrgetter("order")
@@ -388,7 +385,8 @@ def _run_hooks(node: Node, g: Array, create_graph: bool) -> Array:
 def _named(error: Exception, node: Node, index: int, lead: tuple[int, ...]) -> Exception:
     """An error inside of a rule, with the names of the op and of the argument."""
     primitive, parent = node.primitive, node.parents[index]
-    assert primitive is not None and parent is not None
+    assert primitive is not None
+    assert parent is not None
     rule = f"the VJP rule of '{primitive.name}' for {primitive.argument(index)!r}"
     if isinstance(error, UnsavedError):
         return UnsavedError(f"{rule} reads values that the primitive does not save: {error}; name them in its saves=")

@@ -331,9 +331,10 @@ class Primitive:
         ]
 
     def __repr__(self) -> str:
-        params = (", *, " + ", ".join(self.params)) if self.params else ""
-        star = "*" if self.variadic else ""
-        return f"<primitive {self.name}({star}{', '.join(self.arguments)}{params}), saves {' '.join(sorted(self.saves)) or 'nothing'}>"
+        names = ("*" if self.variadic else "") + ", ".join(self.arguments)
+        params = "".join(f", {name}" for name in self.params)
+        params = params if self.variadic or not params else f", *{params}"
+        return f"<primitive {self.name}({names}{params}), saves {' '.join(sorted(self.saves)) or 'nothing'}>"
 
 
 def _spec_of(value: Any) -> Any:
@@ -383,7 +384,7 @@ def _read_signatures(
 
 
 def _signature(name: str, rule: Rule, before: int) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
-    """``(g, out, x, y, *, axis)`` read as (x, y), (axis,); with ``(i, g, out, *xs, axis)`` as (xs,), (axis,), variadic."""
+    """The names in ``(g, out, x, y, *, axis)``: (x, y), (axis,); ``(i, g, out, *xs, axis)`` is variadic."""
     code = getattr(rule, "__code__", None)
     if code is None:
         raise TypeError(f"the rules of primitive '{name}' must be plain functions or lambdas, not {rule!r}")

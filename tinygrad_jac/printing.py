@@ -10,16 +10,14 @@ THRESHOLD, EDGE_ITEMS, PRECISION = 1000, 3, 4
 
 
 def _number_format(values: np.ndarray[Any, Any]) -> Any:
-    """One format for all entries: integers as ``3.``, large ranges in exponent form, the rest with four decimals."""
+    """One format for all entries: integers as ``3.``, wide ranges in exponent form, the rest with four decimals."""
     finite = np.abs(values[np.isfinite(values) & (values != 0)].astype(np.float64))
-    if not finite.size:
-        text = "{:.0f}."
-    elif (finite >= 1e8).any() or finite.max() / finite.min() > 1000 * 10 ** (PRECISION - 3) * 100 or finite.max() < 1e-4:
+    whole = bool((finite == np.floor(finite)).all())
+    low, high = (finite.min(), finite.max()) if finite.size else (1.0, 1.0)
+    if high / low > 1000 or high > 1e8 or (low < 1e-4 and not whole):
         text = f"{{:.{PRECISION}e}}"
-    elif (finite == np.floor(finite)).all():
-        text = "{:.0f}."
     else:
-        text = f"{{:.{PRECISION}f}}"
+        text = "{:.0f}." if whole else f"{{:.{PRECISION}f}}"
 
     def spell(x: Any) -> str:
         return text.format(x) if np.isfinite(x) else str(float(x))
@@ -30,7 +28,7 @@ def _number_format(values: np.ndarray[Any, Any]) -> Any:
 
 def array_text(array: np.ndarray[Any, Any], prefix: str = "tensor(") -> str:
     """The numbers of an array, summarised beyond a thousand entries."""
-    formatter: dict[str, Any] = {"bool": str}
+    formatter: Any = {"bool": str}
     if array.dtype.kind == "f":
         shown = array
         if array.size > THRESHOLD:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
@@ -99,4 +100,4 @@ def sizes_of(shape: Sequence[Any]) -> tuple[int, ...]:
     if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)):
         first = shape[0]
         shape = tuple(first) if np.ndim(first) or isinstance(first, Sequence) else (first,)
-    return tuple(int(n) for n in shape)
+    return tuple(operator.index(n) for n in shape)

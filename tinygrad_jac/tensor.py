@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from . import autograd, devices, dtypes, graph, versions
-from .graph import Leaf, Node, Variable, wrap
+from . import autograd, devices, dtypes, graph, random, versions
 from .devices import device
 from .errors import GradientError, ShapeError
-from .inplace import apply_in_place, in_place, set_items
+from .graph import Leaf, Node, Variable, wrap
+from .inplace import apply_in_place, check_writeable, in_place, is_recorded, refuse_leaf, set_items
 from .primitive import functions, ufuncs
 from .printing import tensor_text
 from .rules import (
@@ -21,6 +21,7 @@ from .rules import (
     elementary,
     indexing,
     joining,
+    linalg,
     normalization,
     ordering,
     products,
@@ -30,6 +31,7 @@ from .rules import (
     special,
 )
 from .spelling import sizes_of
+from .versions import mark_changed
 
 
 class Tensor(Variable):
@@ -219,9 +221,7 @@ class Tensor(Variable):
 
     def __bool__(self) -> bool:
         if self.array.size != 1:
-            raise ValueError(
-                f"the truth of a tensor of {self.array.size} entries is ambiguous: use .any() or .all()"
-            )
+            raise ValueError(f"the truth of a tensor of {self.array.size} entries is ambiguous: use .any() or .all()")
         return bool(self.item())
 
     def __format__(self, spec: str) -> str:
@@ -242,6 +242,8 @@ class Tensor(Variable):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         run = ufuncs.get(ufunc)
         out = kwargs.pop("out", None)
+        if method in ("reduce", "accumulate") and out is None and (ufunc, method) in _REDUCED:
+            return _REDUCED[ufunc, method](*inputs, **{"axis": 0, **kwargs})
         if run is None or method != "__call__" or kwargs or out is not None:
             what = f"numpy.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
             given = [*kwargs, *(["out"] if out is not None else [])]
@@ -396,7 +398,9 @@ class Tensor(Variable):
         dtype = np.dtype(dtype)
         return self if dtype == self.dtype else shaping.astype(self, dtype)
 
-    def to(self, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False, non_blocking: bool = False) -> Any:
+    def to(
+        self, *args: Any, dtype: Any = None, device: Any = None, copy: Any = False, non_blocking: Any = False
+    ) -> Any:
         """In another dtype, or in that of another tensor; a device is accepted if it is the CPU."""
         for given in (*args, device):
             if isinstance(given, Variable):
@@ -546,6 +550,10 @@ class Tensor(Variable):
     mv = products.mv
     dot = products.dot
     outer = products.outer
+    inner = products.inner
+    trace = products.trace
+    det = linalg.det
+    inverse = linalg.inv
 
     def equal(self, other: Any) -> Any:
         """Whether shape and all entries are equal."""
@@ -691,6 +699,32 @@ class Tensor(Variable):
     def zero_(self) -> Any:
         return self.fill_(0)
 
+    def uniform_(self, a: Any = 0.0, b: Any = 1.0, *, generator: Any = None) -> Any:
+        """Numbers drawn uniformly from [a, b)."""
+        return self._filled("uniform_", random.fill_uniform, a, b, generator)
+
+    def normal_(self, mean: Any = 0.0, std: Any = 1.0, *, generator: Any = None) -> Any:
+        """Numbers drawn from a normal distribution."""
+        return self._filled("normal_", random.fill_normal, mean, std, generator)
+
+    def exponential_(self, lambd: Any = 1.0, *, generator: Any = None) -> Any:
+        """Numbers drawn from an exponential distribution of rate ``lambd``."""
+        return self._filled("exponential_", random.fill_exponential, lambd, generator)
+
+    def bernoulli_(self, p: Any = 0.5, *, generator: Any = None) -> Any:
+        """Ones with probability ``p``, else zeros."""
+        return self._filled("bernoulli_", random.fill_bernoulli, p, generator)
+
+    def _filled(self, name: Any, fill: Any, *given: Any) -> Any:
+        if is_recorded(self):
+            refuse_leaf(self, name)
+        check_writeable(self.array)
+        fill(self.array, *given)
+        mark_changed(self.array)
+        if is_recorded(self):
+            self.node = None  # what was computed is gone, and its history with it
+        return self
+
     def unsqueeze_(self, dim: Any) -> Any:
         return self._become(self.unsqueeze(dim))
 
@@ -709,5 +743,17 @@ class Tensor(Variable):
 def _array_of(data: Any) -> np.ndarray[Any, Any]:
     return data.array if isinstance(data, Variable) else np.asarray(data)
 
+
+# What the reductions of NumPy's ufuncs mean on a Tensor.
+_REDUCED: dict[tuple[np.ufunc, str], Any] = {
+    (np.add, "reduce"): reductions.sum,
+    (np.multiply, "reduce"): reductions.prod,
+    (np.maximum, "reduce"): reductions.amax,
+    (np.minimum, "reduce"): reductions.amin,
+    (np.logical_and, "reduce"): reductions.all,
+    (np.logical_or, "reduce"): reductions.any,
+    (np.add, "accumulate"): reductions.cumsum,
+    (np.multiply, "accumulate"): reductions.cumprod,
+}
 
 graph.Tensor = Tensor

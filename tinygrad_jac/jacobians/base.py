@@ -290,7 +290,7 @@ class Compose(Jacobian):
 
     @property
     def structure(self) -> str:  # type: ignore[override]
-        return " · ".join(f.structure for f in self.factors)
+        return " · ".join(f.structure for f in self.factors if f.structure != "identity") or "identity"
 
     @property
     def nnz(self) -> int:
