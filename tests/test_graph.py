@@ -535,6 +535,12 @@ class TestRegistration:
         assert names == sorted(names)
         mul = next(p for p in tj.primitives() if p.name == "mul")
         assert (mul.arguments, mul.saves) == (("x", "y"), {"x", "y"})
+        assert repr(mul) == "<primitive mul(x, y), saves x y; ∂x diagonal; ∂y diagonal>"
+        for p in tj.primitives():
+            assert p.arguments
+            for k, name in enumerate(p.arguments):
+                differentiable = p.vjp[0 if p.variadic else k] is not None
+                assert bool(p.structures(k)) == differentiable, f"{p.name}: what is the structure of ∂{name}?"
 
     def test_what_is_refused(self):
         with scratch_registry():

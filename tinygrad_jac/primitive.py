@@ -330,11 +330,41 @@ class Primitive:
             for a, p in zip(node.args, node.parents, strict=True)
         ]
 
+    def structures(self, index: int) -> list[str]:
+        """The structures that the Jacobian statement for one argument is made of, read off the statement."""
+        state = self.jacobian[0 if self.variadic else index]
+        return [] if state is None else sorted(_structures_in(state, set()))
+
     def __repr__(self) -> str:
         names = ("*" if self.variadic else "") + ", ".join(self.arguments)
         params = "".join(f", {name}" for name in self.params)
         params = params if self.variadic or not params else f", *{params}"
-        return f"<primitive {self.name}({names}{params}), saves {' '.join(sorted(self.saves)) or 'nothing'}>"
+        saves = " ".join(sorted(self.saves)) or "nothing"
+        jacobians = "; ".join(f"∂{a} {' · '.join(self.structures(k)) or '-'}" for k, a in enumerate(self.arguments))
+        return f"<primitive {self.name}({names}{params}), saves {saves}; {jacobians}>"
+
+
+def _structures_in(function: Any, seen: set[Any]) -> set[str]:
+    """The words for the structures that a function, or one that it calls, makes."""
+    function = getattr(function, "func", function)  # of a partial, what it calls
+    code = getattr(function, "__code__", None)
+    if code is None or code in seen:
+        return set()
+    seen.add(code)
+    found: set[str] = set()
+    codes, names = [code], set(code.co_names)
+    while codes:
+        inner = [c for c in codes.pop().co_consts if hasattr(c, "co_names")]
+        codes += inner
+        names.update(*(c.co_names for c in inner))
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    for value in [*cells, *(function.__globals__[n] for n in names if n in function.__globals__)]:
+        if isinstance(value, type) and issubclass(value, Jacobian):
+            word = value.structure
+            found.add(word if isinstance(word, str) else value.__name__.lower())
+        elif getattr(value, "__module__", "").startswith(__package__ + ".rules") or value in cells:
+            found |= _structures_in(value, seen)
+    return found
 
 
 def _spec_of(value: Any) -> Any:
@@ -491,6 +521,6 @@ def primitives() -> list[Primitive]:
     --------
     >>> import tinygrad_jac as tj
     >>> next(p for p in tj.primitives() if p.name == "exp")
-    <primitive exp(x), saves out>
+    <primitive exp(x), saves out; ∂x diagonal>
     """
     return [registry[name] for name in sorted(registry)]
