@@ -11,6 +11,7 @@ Every loss is computed for each entry (or each sample) first and then reduced by
 from __future__ import annotations
 
 import math
+import sys
 import warnings
 from typing import Any
 
@@ -51,9 +52,7 @@ def reduced(
     """
     if size_average is not None or reduce is not None:
         reduction = "none" if reduce is False else "sum" if size_average is False else "mean"
-        warnings.warn(
-            f"size_average and reduce are PyTorch's older arguments; write reduction={reduction!r}", UserWarning, 4
-        )
+        _warn(f"size_average and reduce are PyTorch's older arguments; write reduction={reduction!r}")
     if reduction == "mean":
         return mean(losses) if weights is None else sum(losses) / sum(weights)
     if reduction == "sum":
@@ -68,11 +67,19 @@ def _check_shapes(name: str, x: Any, target: Any, weight: Any = None) -> None:
     if weight is not None and np.shape(weight) != np.shape(x):
         raise ShapeError(f"{name}: the weight's shape {np.shape(weight)} must be the input's, {np.shape(x)}")
     if np.shape(x) != np.shape(target):
-        warnings.warn(
+        _warn(
             f"{name}: the target's shape {np.shape(target)} differs from the input's {np.shape(x)}; they are broadcast "
-            "against each other, which is rarely what is meant: give them the same shape",
-            UserWarning, 4,
+            "against each other, which is rarely what is meant: give them the same shape"
         )
+
+
+def _warn(message: str) -> None:
+    """Warn at the line of the user's code, however many of the library's own functions lie between."""
+    library = __name__.partition(".")[0]
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals["__name__"].partition(".")[0] == library:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, UserWarning, level)
 
 
 def _require_same_shape(name: str, x: Any, target: Any) -> None:
