@@ -19,8 +19,18 @@ from tinygrad_jac import rules
 
 for module in pkgutil.iter_modules(rules.__path__):
     importlib.import_module(f"{rules.__name__}.{module.name}")
-from tinygrad_jac.rules import activations, convolution, indexing, normalization, pooling, products, special  # noqa: E402
-from tinygrad_jac.rules.joining import pad  # noqa: E402
+from tinygrad_jac.rules import (  # noqa: E402
+    activations,
+    convolution,
+    indexing,
+    joining,
+    linalg,
+    losses,
+    normalization,
+    pooling,
+    products,
+    special,
+)
 
 Graph = Callable[[], Any]
 
@@ -158,7 +168,7 @@ EXAMPLES: dict[str, Graph] = {
     "concatenate": of(lambda x, y: tj.concatenate([x, y, x], 1), MATRIX, randn(3, 2)),
     "tile": of(lambda x: tj.tile(x, (2, 3)), MATRIX),
     "repeat_interleave": of(lambda x: tj.repeat_interleave(x, 2, 1), MATRIX),
-    "pad": of(lambda x: pad(x, ((1, 0), (2, 1))), MATRIX),
+    "pad": of(lambda x: joining.pad(x, ((1, 0), (2, 1))), MATRIX),
     # indexing
     "slice": of(lambda x: x[1:, ::2], MATRIX),
     "unslice": gradient_of(lambda x: x[1:, ::2], MATRIX),
@@ -169,6 +179,18 @@ EXAMPLES: dict[str, Graph] = {
     "softmax": of(normalization.softmax, MATRIX, dim=1),
     "log_softmax": of(normalization.log_softmax, MATRIX, dim=0),
     "standardize": of(lambda x: normalization.layer_norm(x, (4,)), MATRIX),
+    # losses
+    "cross_entropy": of(lambda x: losses.cross_entropy(x, np.array([1, 0, 3])), MATRIX),
+    "soft_cross_entropy": of(losses.cross_entropy, MATRIX, positive(3, 4, seed=1)),
+    "binary_cross_entropy": of(losses.binary_cross_entropy, UNIT / 2 + 0.5, UNIT[::-1] / 2 + 0.5),
+    "binary_cross_entropy_with_logits": of(losses.binary_cross_entropy_with_logits, UNIT, UNIT[::-1] / 2 + 0.5),
+    "squared_error": of(losses.mse_loss, MATRIX, randn(3, 4, seed=1)),
+    # linear algebra
+    "inv": of(linalg.inv, SQUARE),
+    "solve": of(linalg.solve, SQUARE, randn(3, 2, seed=1)),
+    "det": of(linalg.det, SQUARE),
+    "logabsdet": of(lambda x: linalg.slogdet(x).logabsdet, SQUARE),
+    "cholesky": of(linalg.cholesky, SQUARE @ SQUARE.T + np.eye(3)),
     # convolution and pooling
     "conv": of(convolution.conv2d, IMAGE, randn(4, 1, 3, 2), randn(4), padding=1, groups=2),
     "conv_transpose": of(convolution.conv_transpose2d, randn(2, 4, 3, 3), randn(4, 2, 3, 2), stride=2),
