@@ -307,6 +307,15 @@ def test_maximum_and_minimum_share_ties_wherever_they_are(a, b, seed):
 # ------------------------------------------------------------------------------------------------ steps, comparisons
 
 
+@pytest.mark.parametrize("mode, rounded", [(None, np.positive), ("trunc", np.trunc), ("floor", np.floor)])
+def test_division_may_be_rounded(mode, rounded):
+    x, y = np.array([5.3, -5.3]), np.array([2.0, 2.0])
+    np.testing.assert_array_equal(e.div(tj.tensor(x), tj.tensor(y), rounding_mode=mode).array, rounded(x / y))
+    kit.check(lambda x, y: e.div(x, y, rounding_mode=mode), x, y, step=1e-4)
+    with pytest.raises(ValueError, match="not 'ceil'"):
+        e.div(x, y, rounding_mode="ceil")
+
+
 @pytest.mark.parametrize("name", ["sign", "floor", "ceil", "trunc", "rint"])
 def test_steps_have_derivative_zero(name):
     x = np.array([-1.6, -0.2, 0.4, 2.6])

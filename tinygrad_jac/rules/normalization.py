@@ -14,10 +14,11 @@ import numpy as np
 
 from ..dtypes import get_default_dtype
 from ..errors import ShapeError
-from ..graph import Variable, mark_changed
+from ..graph import Variable
 from ..jacobians import DiagPlusLowRank
 from ..primitive import primitive
 from ..spelling import axis_of, public
+from ..versions import mark_changed
 from .elementary import clamp
 from .reductions import norm
 
