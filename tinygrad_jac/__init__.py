@@ -81,6 +81,7 @@ from .rules.elementary import (
     clamp,
     cos,
     cosh,
+    deg2rad,
     div,
     exp,
     exp2,
@@ -102,20 +103,24 @@ from .rules.elementary import (
     log2,
     log10,
     logaddexp,
+    logaddexp2,
     logical_and,
     logical_not,
     logical_or,
     logical_xor,
     maximum,
     minimum,
+    nan_to_num,
     negative,
     not_equal,
     positive,
+    rad2deg,
     reciprocal,
     remainder,
     round,
     rsqrt,
     sign,
+    signbit,
     sin,
     sinh,
     sqrt,
@@ -128,9 +133,12 @@ from .rules.elementary import (
 from .rules.elementary import absolute as abs
 from .rules.elementary import add as add
 from .rules.elementary import arccos as acos
+from .rules.elementary import arccosh as acosh
 from .rules.elementary import arcsin as asin
+from .rules.elementary import arcsinh as asinh
 from .rules.elementary import arctan as atan
 from .rules.elementary import arctan2 as atan2
+from .rules.elementary import arctanh as atanh
 from .rules.elementary import clamp as clip
 from .rules.elementary import divide as divide
 from .rules.elementary import divide as true_divide
@@ -243,7 +251,7 @@ from .rules.shaping import (
 from .rules.shaping import flatten as ravel
 from .rules.shaping import moveaxis as movedim
 from .rules.shaping import swapaxes as transpose
-from .rules.special import erf, erfc
+from .rules.special import erf, erfc, logit, xlogy
 from .tensor import Tensor
 
 if TYPE_CHECKING:
@@ -255,31 +263,32 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Generator", "GradientError", "JacobianMismatchError", "Primitive", "ShapeError", "Tensor", "UnsavedError",
-    "abs", "absolute", "acos", "add", "all", "allclose", "amax", "amin", "any", "arange", "arccos", "arccosh",
-    "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "as_tensor", "asin", "atan",
-    "atan2", "atleast_1d", "atleast_2d", "atleast_3d", "autograd", "bernoulli", "bincount", "bitwise_and",
-    "bitwise_not", "bitwise_or", "bitwise_xor", "bmm", "bool", "broadcast_tensors", "broadcast_to", "cat", "ceil",
-    "checks", "chunk", "clamp", "clip", "clone", "concat", "concatenate", "cos", "cosh", "count_nonzero", "cross",
-    "cumprod", "cumsum", "debug_mode", "det", "device", "diag", "diag_embed", "diagonal", "dist", "div", "divide",
-    "dot", "double", "dropout", "dtypes", "einsum", "empty", "empty_like", "enable_grad", "eq", "equal", "erf",
-    "erfc", "exp", "exp2", "expm1", "eye", "flatten", "flip", "fliplr", "flipud", "float", "float16", "float32",
-    "float64", "floor", "floor_divide", "fmod", "from_numpy", "full", "full_like", "func", "gather", "ge",
-    "get_default_dtype", "get_rng_state", "greater", "greater_equal", "gt", "half", "hstack", "hypot", "index_add",
-    "index_select", "inference_mode", "initial_seed", "inner", "int", "int16", "int32", "int64", "int8",
-    "is_grad_enabled", "isclose", "isfinite", "isinf", "isnan", "jacobians", "kron", "le", "lerp", "less",
-    "less_equal", "linalg", "linspace", "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logical_and",
-    "logical_not", "logical_or", "logical_xor", "logspace", "logsumexp", "long", "lt", "manual_seed", "masked_fill",
-    "masked_select", "matmul", "max", "maximum", "mean", "median", "meshgrid", "min", "minimum", "mm", "moveaxis",
-    "movedim", "mul", "multinomial", "multiply", "mv", "nansum", "narrow", "ne", "neg", "negative", "nn", "no_grad",
-    "nonzero", "norm", "normal", "not_equal", "numerical", "ones", "ones_like", "optim", "outer", "permute",
-    "positive", "pow", "primitive", "primitives", "prod", "rand", "rand_like", "randint", "randint_like", "randn",
+    "abs", "absolute", "acos", "acosh", "add", "all", "allclose", "amax", "amin", "any", "arange", "arccos",
+    "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "as_tensor",
+    "asin", "asinh", "atan", "atan2", "atanh", "atleast_1d", "atleast_2d", "atleast_3d", "autograd", "bernoulli",
+    "bincount", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "bmm", "bool", "broadcast_tensors",
+    "broadcast_to", "cat", "ceil", "checks", "chunk", "clamp", "clip", "clone", "concat", "concatenate", "cos",
+    "cosh", "count_nonzero", "cross", "cumprod", "cumsum", "debug_mode", "deg2rad", "det", "device", "diag",
+    "diag_embed", "diagonal", "dist", "div", "divide", "dot", "double", "dropout", "dtypes", "einsum", "empty",
+    "empty_like", "enable_grad", "eq", "equal", "erf", "erfc", "exp", "exp2", "expm1", "eye", "flatten", "flip",
+    "fliplr", "flipud", "float", "float16", "float32", "float64", "floor", "floor_divide", "fmod", "from_numpy",
+    "full", "full_like", "func", "gather", "ge", "get_default_dtype", "get_rng_state", "greater", "greater_equal",
+    "gt", "half", "hstack", "hypot", "index_add", "index_select", "inference_mode", "initial_seed", "inner", "int",
+    "int16", "int32", "int64", "int8", "is_grad_enabled", "isclose", "isfinite", "isinf", "isnan", "jacobians",
+    "kron", "le", "lerp", "less", "less_equal", "linalg", "linspace", "log", "log10", "log1p", "log2",
+    "log_softmax", "logaddexp", "logaddexp2", "logical_and", "logical_not", "logical_or", "logical_xor", "logit",
+    "logspace", "logsumexp", "long", "lt", "manual_seed", "masked_fill", "masked_select", "matmul", "max",
+    "maximum", "mean", "median", "meshgrid", "min", "minimum", "mm", "moveaxis", "movedim", "mul", "multinomial",
+    "multiply", "mv", "nan_to_num", "nansum", "narrow", "ne", "neg", "negative", "nn", "no_grad", "nonzero", "norm",
+    "normal", "not_equal", "numerical", "ones", "ones_like", "optim", "outer", "permute", "positive", "pow",
+    "primitive", "primitives", "prod", "rad2deg", "rand", "rand_like", "randint", "randint_like", "randn",
     "randn_like", "random", "randperm", "ravel", "reciprocal", "relu", "remainder", "repeat_interleave", "reshape",
     "roll", "rot90", "round", "rsqrt", "scatter", "scatter_add", "seed", "select", "set_default_dtype",
-    "set_grad_enabled", "set_rng_state", "short", "sigmoid", "sign", "sin", "sinh", "softmax", "sort", "split",
-    "sqrt", "square", "squeeze", "stack", "std", "std_mean", "sub", "subtract", "sum", "swapaxes", "take",
+    "set_grad_enabled", "set_rng_state", "short", "sigmoid", "sign", "signbit", "sin", "sinh", "softmax", "sort",
+    "split", "sqrt", "square", "squeeze", "stack", "std", "std_mean", "sub", "subtract", "sum", "swapaxes", "take",
     "take_along_axis", "tan", "tanh", "tensor", "tensor_split", "tensordot", "testing", "tile", "topk", "trace",
     "transpose", "tril", "triu", "true_divide", "trunc", "uint8", "unbind", "unflatten", "unique", "unsqueeze",
-    "utils", "var", "var_mean", "vdot", "vstack", "where", "zeros", "zeros_like",
+    "utils", "var", "var_mean", "vdot", "vstack", "where", "xlogy", "zeros", "zeros_like",
 ]  # fmt: skip
 
 # Loaded when first asked for, so that importing the package costs little more than importing NumPy.

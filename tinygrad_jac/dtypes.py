@@ -82,7 +82,6 @@ def promote(values: list[Any]) -> list[Any]:
             target = np.result_type(target, np.complex64)
     elif any(isinstance(v, builtins.float) for v in values):
         target = _default
-        return [v.astype(target) if isinstance(v, np.ndarray) else v for v in values]
     else:
         deciding = [a for a in arrays if a.ndim and a.dtype.kind != "b"]
         if not deciding:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from .errors import ShapeError
 from .graph import Variable, wrap
 from .primitive import functions, ufuncs
 
@@ -49,7 +50,13 @@ def unrecorded(function: Callable[..., Any], *, name: str = "", doc: str = "") -
 
     def plain(*args: Any, **kwargs: Any) -> Any:
         traced = [a for a in args if isinstance(a, Variable)]
-        out = function(*(a.array if isinstance(a, Variable) else a for a in args), **kwargs)
+        try:
+            out = function(*(a.array if isinstance(a, Variable) else a for a in args), **kwargs)
+        except ValueError as error:
+            if "broadcast" not in str(error):
+                raise
+            shapes = " and ".join(str(np.shape(getattr(a, "array", a))) for a in args)
+            raise ShapeError(f"{plain.__name__}: shapes {shapes} do not broadcast to one shape") from error
         return wrap(np.asarray(out)) if traced else out
 
     plain.__name__ = plain.__qualname__ = name or function.__name__

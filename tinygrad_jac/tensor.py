@@ -296,6 +296,9 @@ class Tensor(Variable):
     def __mod__(self, other: Any) -> Any:
         return elementary.remainder(self, other)
 
+    def __rmod__(self, other: Any) -> Any:
+        return elementary.remainder(other, self)
+
     def __matmul__(self, other: Any) -> Any:
         return products.matmul(self, other)
 
