@@ -16,7 +16,7 @@ import numpy as np
 from . import dtypes, graph
 from .errors import GradientError, ShapeError
 from .graph import Array, Node, Spec, Variable, observers, walk_back, wrap
-from .jacobians import AlongGraph, Jacobian, Selection
+from .jacobians import Jacobian, Selection
 from .modes import mode
 from .versions import rewritten, tick
 
@@ -123,7 +123,7 @@ class Primitive:
         try:
             out = self.forward(*values, **params)
         except ValueError as error:
-            if not self.elementwise:
+            if not self.elementwise or "broadcast" not in str(error):
                 raise
             shapes = " and ".join(str(np.shape(v)) for v in values)
             raise ShapeError(f"{self.name}: shapes {shapes} do not broadcast to one shape") from error
@@ -258,12 +258,26 @@ class Primitive:
 
     def pull_back_recorded(self, node: Node, index: int, g: Array) -> Array:
         """The same rule on Tensors that stand where the saved arrays stood in the graph, so that it is recorded."""
+        assert node.args is not None
         before, mode.recording = mode.recording, True
         try:
+            args = [
+                wrap(a, p) if p is not None and isinstance(a, np.ndarray) else a
+                for a, p in zip(node.args, node.parents, strict=True)
+            ]
+            params = {k: v for k, v in node.kwargs.items() if k != "residual"}
             if self.composition is not None:
-                equal, entry = self._composed(node, index)
-                return walk_back([(equal, g)], [entry], create_graph=True, retain_graph=True).get(entry)
-            out, args, params = self._recorded(node)
+                # Each argument enters through an identity of its own: the walk stops there, and does not run on
+                # into another argument that happens to be computed from this one.
+                entries = [np.positive(a) if isinstance(a, Variable) else a for a in args]
+                equal = self.composition(*entries, **params)
+                target = entries[index].node
+                return walk_back([(equal.node, g)], [target], create_graph=True, retain_graph=True).get(target)
+            out = node if node.out is None else wrap(node.out, node)
+            if self._has_residual:
+                params["residual"] = (
+                    self.residual(out, *args, **params) if self.residual is not None else node.kwargs["residual"]
+                )
             return self.vjp[index](g, out, *args, **params)
         finally:
             mode.recording = before
@@ -274,61 +288,23 @@ class Primitive:
         For an elementwise primitive the arguments are shown to the statement as broadcast to the output; where a
         statement is about an argument as broadcast, it is composed with the Jacobian of that broadcast.
         """
+        state = self.jacobian[index]
         if node.args is None:
             raise GradientError(
                 f"the arrays that '{self.name}' saved were released by backward(); give it retain_graph=True to look "
                 "at the graph's Jacobians afterwards"
             )
-        return self._stated(node, index, node if node.out is None else node.out, node.args, node.kwargs)
-
-    def statement_recorded(self, node: Node, index: int) -> Jacobian:
-        """The same statement on Tensors, as in `pull_back_recorded`: what its products compute is recorded."""
-        before, mode.recording = mode.recording, True
-        try:
-            if self.composition is not None:
-                return AlongGraph(*self._composed(node, index), recorded=True)
-            return self._stated(node, index, *self._recorded(node))
-        finally:
-            mode.recording = before
-
-    def _stated(self, node: Node, index: int, out: Any, args: Sequence[Any], params: dict[str, Any]) -> Jacobian:
-        state = self.jacobian[index]
         if state is None:
             raise GradientError(f"'{self.name}' states no Jacobian for {self.argument(index)!r}")
+        args: Sequence[Any] = node.args
         if self.elementwise:
             args = [Spec(node.shape, a.dtype) if isinstance(a, Spec) else np.broadcast_to(a, node.shape) for a in args]
-        stated: Jacobian = state(out, *args, **params)
+        stated: Jacobian = state(node if node.out is None else node.out, *args, **node.kwargs)
         parent = node.parents[index]
-        shape = parent.shape if parent is not None else np.shape(node.args[index])  # type: ignore[index]
+        shape = parent.shape if parent is not None else np.shape(node.args[index])
         if stated.in_shape != shape:
             stated = stated @ Selection.broadcast(shape, stated.in_shape)
         return stated
-
-    def _recorded(self, node: Node) -> tuple[Any, list[Any], dict[str, Any]]:
-        """What a node saved, as Tensors in their places in the graph: output, arguments, parameters and residual."""
-        out = node if node.out is None else wrap(node.out, node)
-        args = self._linked(node)
-        params = dict(node.kwargs)
-        if self._has_residual and self.residual is not None:
-            del params["residual"]
-            params["residual"] = self.residual(out, *args, **params)
-        return out, args, params
-
-    def _composed(self, node: Node, index: int) -> tuple[Node, Node]:
-        """The composition that equals a fused primitive: the nodes of its output and of one argument."""
-        # Each argument enters through an identity of its own: the walk stops there, and does not run on into another
-        # argument that happens to be computed from this one.
-        entries: list[Any] = [ufuncs[np.positive](a) if isinstance(a, Variable) else a for a in self._linked(node)]
-        params = {k: v for k, v in node.kwargs.items() if k != "residual"}
-        assert self.composition is not None
-        return self.composition(*entries, **params).node, entries[index].node
-
-    def _linked(self, node: Node) -> list[Any]:
-        assert node.args is not None
-        return [
-            wrap(a, p) if p is not None and isinstance(a, np.ndarray) else a
-            for a, p in zip(node.args, node.parents, strict=True)
-        ]
 
     def structures(self, index: int) -> list[str]:
         """The structures that the Jacobian statement for one argument is made of, read off the statement."""

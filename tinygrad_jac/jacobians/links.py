@@ -77,8 +77,8 @@ class Links:
             links = []
             for k, parent in enumerate(node.parents):
                 if parent in leading and node.primitive is not None:
-                    state = node.primitive.statement_recorded if recorded else node.primitive.statement
-                    links.append(Link(node, k, _in_dtype(state(node, k), node.dtype)))
+                    stated = _in_dtype(node.primitive.statement(node, k), node.dtype)
+                    links.append(Link(node, k, Recorded(node, k, stated) if recorded else stated))
             self.steps.append((node, links))
             self._saved += [a for a in (node.out, *(node.args or ())) if links and isinstance(a, np.ndarray)]
         self._made = versions.tick()
@@ -183,15 +183,52 @@ def _in_dtype(jacobian: Jacobian, dtype: Any) -> Jacobian:
     return jacobian
 
 
+class Recorded(Jacobian):
+    """A local Jacobian whose products are recorded, for derivatives of derivatives.
+
+    A statement is made of arrays; the VJP rule runs on Tensors too (C3). So ``Jᵀ u`` is the rule on Tensors, and
+    ``J v`` its transpose: the rule is linear in u, hence the derivative of ``Jᵀ u`` by u is J itself, for every u. What
+    is known of the form of the matrix is what the statement says.
+    """
+
+    def __init__(self, node: Node, position: int, stated: Jacobian) -> None:
+        super().__init__(stated.out_shape, stated.in_shape)
+        self.node, self.position, self.stated = node, position, stated
+
+    @property
+    def structure(self) -> str:  # type: ignore[override]
+        return self.stated.structure
+
+    def _vjp(self, u: Array, lead: Shape) -> Array:
+        assert self.node.primitive is not None
+        c = self.node.primitive.pull_back_recorded(self.node, self.position, u)
+        if c is None:
+            return graph.wrap(np.zeros(lead + self.in_shape, u.dtype))
+        return c if c.shape == lead + self.in_shape else graph.unbroadcast(c, self.in_shape, len(lead))
+
+    def _jvp(self, v: Array, lead: Shape) -> Array:
+        u = graph.wrap(np.ones(lead + self.out_shape, self.node.dtype))
+        u.node = graph.Leaf(u)
+        c = self._vjp(u, lead)
+        found = graph.walk_back([(c.node, v)], [u.node], create_graph=True, retain_graph=True) if c.node else {}
+        return found.get(u.node, graph.wrap(np.zeros(lead + self.out_shape, self.node.dtype)))
+
+    def _dense(self) -> np.ndarray[Any, Any]:
+        return self.stated._dense()
+
+    def follow(self, samples: int, stride: int) -> int | None:
+        return self.stated.follow(samples, stride)
+
+
 class AlongGraph(Jacobian):
     """The Jacobian of one node with respect to another, kept as the walk along the graph between them."""
 
     structure = "graph"
 
-    def __init__(self, target: Node, source: Node, recorded: bool = False) -> None:
+    def __init__(self, target: Node, source: Node) -> None:
         super().__init__(target.shape, source.shape)
         self.target, self.source = target, source
-        self.links = Links([target], [source], recorded)
+        self.links = Links([target], [source])
 
     def _jvp(self, v: Array, lead: Shape) -> Array:
         found = self.links.push({self.source: v}, lead)

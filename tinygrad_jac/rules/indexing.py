@@ -78,8 +78,9 @@ setitem = primitive(
 
 
 def _put(x: Any, key: tuple[Any, ...], sizes: tuple[int, ...]) -> Any:
-    """Zeros with ``x`` at ``key``, whose axes have the given sizes."""
-    lead = x.ndim - sum(type(entry) is not int for entry in key[1:])
+    """Zeros of these sizes with ``x`` at ``key``, whose Ellipsis may stand for some of their axes."""
+    unnamed = len(sizes) - sum(entry is not None for entry in key[1:])
+    lead = x.ndim - unnamed - sum(type(entry) is not int for entry in key[1:])
     whole = np.zeros(x.shape[:lead] + sizes, dtype=x.dtype)
     whole[key] = x
     return whole
