@@ -46,7 +46,7 @@ _log_abs_det = primitive(
     doc="log |det A|: ∂/∂A = A⁻ᵀ.",
 )
 _cholesky = primitive(
-    "cholesky", np.linalg.cholesky, saves="out",
+    "cholesky", lambda x: np.linalg.cholesky((x + mT(x)) / 2), saves="out",
     vjp=lambda g, out, x: _symmetric(_congruent(mT(out), mT(out) @ g * _lower(out))),
     jacobian=lambda out, x: Kron(out, Identity(out.shape[-1]), out.shape[:-2])
         @ Diagonal(np.broadcast_to(_lower(out), out.shape)) @ Kron(np.linalg.inv(out), np.linalg.inv(out))
@@ -165,7 +165,7 @@ def slogdet(x: Any) -> SignLogAbsDet:
 def cholesky(x: Any) -> Any:
     """The lower triangular L with L Lᵀ = x, for symmetric positive definite matrices.
 
-    The gradient is symmetric, as if both triangles were read.
+    Of a matrix that is not symmetric the symmetric part is taken, so that the gradient is symmetric, as in PyTorch.
 
     Raises
     ------
