@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 VERDICTS = {
     "ok": "every check passed",
     "kink": "not differentiable here; the convention lies between the derivatives from the left and from the right",
-    "unchecked": "recorded outside of debug mode: its values are not known, so numbers could not be compared",
+    "unchecked": "rule and statement agree, but there are no numbers to compare with: the message says why",
     "wrong VJP": "the VJP rule differs from the Jacobian statement, and the numbers side with the statement",
     "wrong statement": "the Jacobian statement differs from the VJP rule, and the numbers side with the rule",
     "both wrong": "the numbers agree with neither the VJP rule nor the Jacobian statement",
