@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from .. import autograd
+from .. import autograd, graph
 from ..errors import GradientError
 from ..graph import Leaf, Node, Variable, nodes_between, wrap
 from ..modes import enable_grad, is_grad_enabled, set_grad_enabled
@@ -94,8 +96,10 @@ class Point:
             # All of them: where func differentiates inside, a real leaf could not hold a complex cotangent.
             arrays = [a.astype(np.complex128) for a in arrays]
         with set_grad_enabled(self.recording):
-            found = [o.array for o in self.outputs(arrays)]
-        return np.concatenate([f.reshape(-1) for f in found]) if len(found) != 1 else found[0].reshape(-1)
+            return self._flat(self.outputs(arrays))
+
+    def _flat(self, outputs: Sequence[Any]) -> np.ndarray[Any, Any]:
+        return np.concatenate([o.array.reshape(-1) for o in outputs])  # a copy
 
     def moved(self, k: int) -> Callable[[Any], Any]:
         """The outputs as a function of the k-th array alone."""
@@ -115,7 +119,7 @@ class Point:
         self.check_not_changed(before, "the function")
         self.out_shapes = [o.array.shape for o in self.recorded]
         self.size = sum(o.array.size for o in self.recorded)
-        self.start_values = np.concatenate([o.array.reshape(-1) for o in self.recorded])  # a copy
+        self.start_values = self._flat(self.recorded)
         if not np.isfinite(self.start_values).all():
             row = int(np.flatnonzero(~np.isfinite(self.start_values))[0])
             raise GradcheckError(
@@ -123,6 +127,7 @@ class Point:
                 "where the function is finite"
             )
         self.check_repeatable(nondet, "when called twice")
+        self.noise = self._measure_noise()
         try:  # recording costs time, and is needed only where the function itself asks for gradients
             self.recording = False
             plain = self.values(self.arrays)
@@ -136,6 +141,15 @@ class Point:
                 "does something else on Tensors, or a composition or a residual= is not what its primitive computes"
             )
         self.recording = not same(plain, self.start_values, nondet)
+
+    def _measure_noise(self) -> Floats:
+        """How far other rounding errors inside of the function take its values: more than the values can show."""
+        noise = np.zeros((2, self.size))
+        for row, seed in ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1)):
+            with self.rounded_otherwise(seed, (1, 64)[row]):
+                noise[row] = np.fmax(noise[row], np.abs(self._flat(self.recorded) - self.start_values))
+        # What does not grow with the errors is no rounding: a choice has tipped over, that of an equal maximum, say.
+        return np.where(noise[0] <= 0.25 * noise[1], noise[0], 0.0)
 
     def check_repeatable(self, nondet: float, when: str) -> None:
         """Raise where the values are not those of the start."""
@@ -234,12 +248,52 @@ class Point:
                     offset += out.array.size
         return jacobians
 
+    @contextlib.contextmanager
+    def rounded_otherwise(self, seed: int, size: float = 1.0) -> Iterator[None]:
+        """The graph recorded and walked with other rounding errors: Monte Carlo arithmetic (Parker 1997)."""
+        kept, thread = (self.recorded, self.leaves), threading.get_ident()
+        outer = graph.observers.get(thread)
+        graph.observers[thread] = _Jitter(seed, size)
+        try:
+            self.leaves = []
+            with enable_grad():
+                self.recorded = self.outputs(self.arrays, self.leaves)
+            yield
+        finally:
+            self.recorded, self.leaves = kept
+            del graph.observers[thread]
+            if outer is not None:
+                graph.observers[thread] = outer
+
     def _blocks(self, size: int) -> Iterator[range]:
         """How many leading axes at a time the largest array of the graph allows."""
         roots = [o.node for o in self.recorded if o.node is not None]
         largest = max((node.size for node in nodes_between(roots)), default=1)
         step = max(1, BLOCK // max(largest, 1))
         return (range(k, min(k + step, size)) for k in range(0, size, step))
+
+
+class _Jitter(graph.Observer):
+    """Changes the last digits of whatever an op or a walk back computes."""
+
+    def __init__(self, seed: int, size: float) -> None:
+        self.random = np.random.default_rng(seed)
+        self.size = size
+
+    def recorded(self, node: Node, values: Sequence[Any], out: np.ndarray[Any, Any]) -> None:
+        # An op that only picks entries does not round, and its rule may look for the entry that it picked.
+        given = np.concatenate([np.ravel(v) for v in values])
+        if out.base is None and not np.isin(out, given).all():
+            self._change(out)
+
+    def visited(self, node: Node, g: Any) -> None:
+        if type(g) is np.ndarray:
+            self._change(g)
+
+    def _change(self, array: np.ndarray[Any, Any]) -> None:
+        if array.flags.writeable and array.dtype.kind == "f":
+            eps = self.size * float(np.finfo(array.dtype).eps)
+            array += array * (eps * self.random.uniform(-2, 2, array.shape)).astype(array.dtype)
 
 
 class Gradient:

@@ -17,13 +17,12 @@ Three ways, each for what it does best:
 * **One-sided differences**, from the same values: where left and right disagree beyond their errors, there is a kink.
 
 How far a difference of values can be trusted depends on the rounding noise of f, which is not ``eps * |f|`` where large
-terms cancel inside of f. So it is measured, once (Moré and Wild, "Estimating computational noise", SIAM Journal on
-Scientific Computing 33, 2011): high-order differences over seven neighbouring points contain nothing but noise.
+terms cancel inside of f. So it is measured (Moré and Wild, "Estimating computational noise", SIAM Journal on Scientific
+Computing 33, 2011): what no smooth curve through some close neighbours explains is noise.
 """
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -42,6 +41,7 @@ THOROUGH = [2.0**-k for k in range(0, 46, 3)]  # from the entry's own size to wh
 WIDER = [2.0**k for k in range(30, 0, -3)]  # for entries so small that their own size does not move the value
 BESIDE = [2.0**-16, 2.0**-19]  # the steps to the left that confirm a complex step
 GROUP = 8  # columns that are confirmed together
+FINEST, WIDER_APART = 2.0**-49, [2.0**-k for k in (36, 30, 24, 18, 12)]  # distances of neighbours that show noise
 ORDERS = 5  # columns of Neville's tableau; more only amplify noise
 BATCH = 2**20  # sampled values that are held at a time
 
@@ -82,6 +82,7 @@ def jacobian(
     method: Literal["auto", "complex", "ridders"] = "auto",
     step: float | None = None,
     columns: Sequence[int] | np.ndarray[Any, Any] | None = None,
+    noise: np.ndarray[Any, Any] | None = None,
 ) -> NumericalJacobian:
     """The Jacobian of a function of arrays, from its values alone.
 
@@ -101,6 +102,8 @@ def jacobian(
         The largest step of a central difference; chosen for each entry's size if left out.
     columns : sequence of int, optional
         Only the derivatives with respect to these (flat) entries.
+    noise : ndarray of shape (m,), optional
+        How far rounding is known to scatter each output. It is measured, as far as values can show it, if left out.
 
     Returns
     -------
@@ -117,11 +120,8 @@ def jacobian(
     Notes
     -----
     For each input entry the function is evaluated 1 to 3 times by the complex step, 6 times by the quick differences,
-    32 to 52 times by the whole ladder, and 60 times besides. Perturbed points may lie outside of the function's domain:
+    32 to 52 times by the whole ladder, and 80 times besides. Perturbed points may lie outside of the function's domain:
     NaN there, a ValueError or an ArithmeticError is part of the answer, and NumPy's warnings are silent.
-
-    A function that goes through float32 is a staircase for steps below 1e-7. That is measured as noise, unless another
-    part of it moves smoothly: values alone cannot tell such a function from one with a derivative of that kind.
 
     Examples
     --------
@@ -135,11 +135,12 @@ def jacobian(
     """
     if method not in ("auto", "complex", "ridders"):
         raise ValueError(f"method is 'auto', 'complex' or 'ridders', not {method!r}")
-    f = _Function(fn, inputs, argnum, step)
+    f = _Function(fn, inputs, argnum, step, noise)
     which = np.arange(f.x.size) if columns is None else np.asarray(columns, dtype=np.int64).reshape(-1)
     found = _Table(f, which)
     with np.errstate(all="ignore"):
         if method == "ridders":
+            f.search_noise()
             found.climb(np.arange(len(which)), THOROUGH)
         elif not (found.complex_step(confirm=method == "auto") or method == "complex"):
             found.quick(np.arange(len(which)))
@@ -149,7 +150,11 @@ def jacobian(
 
 
 def directional(
-    fn: Callable[[Any], Any], x: Any, direction: Any, method: Literal["auto", "complex", "ridders"] = "auto"
+    fn: Callable[[Any], Any],
+    x: Any,
+    direction: Any,
+    method: Literal["auto", "complex", "ridders"] = "auto",
+    noise: np.ndarray[Any, Any] | None = None,
 ) -> NumericalJacobian:
     """The derivative of ``fn(x + t * direction)`` by ``t`` at 0: the Jacobian times a direction, as m by 1.
 
@@ -160,13 +165,15 @@ def directional(
     array([ 1., -2.])
     """
     x, direction = np.asarray(x, dtype=np.float64), np.asarray(direction, dtype=np.float64)
-    return jacobian(lambda t: fn(x + t * direction), np.zeros(()), method=method)
+    return jacobian(lambda t: fn(x + t * direction), np.zeros(()), method=method, noise=noise)
 
 
 class _Function:
     """``fn`` as a function of the entries of one input: its values flat, its scales, its noise; it counts the calls."""
 
-    def __init__(self, fn: Callable[..., Any], inputs: Sequence[Any], argnum: int, step: float | None) -> None:
+    def __init__(
+        self, fn: Callable[..., Any], inputs: Sequence[Any], argnum: int, step: float | None, noise: Floats | None
+    ) -> None:
         self.fn = fn
         self.others = [_doubled(a) for a in inputs]
         if not -len(inputs) <= argnum < len(inputs):
@@ -187,7 +194,11 @@ class _Function:
             self.eps = float(np.finfo(start.dtype).eps) if start.dtype.kind == "f" else EPS
             self.start: Floats = start.astype(np.float64)
             self.scale = scales(self.x) if step is None else np.full(self.x.shape, step / QUICK[0])
-            self.noise = self._measure_noise()
+            self.noise = np.where(np.isfinite(self.start), self.eps * np.abs(self.start), np.inf)
+            self.noise = np.fmax(self.noise, self._scatter(FINEST))
+            if noise is not None:
+                self.noise = np.fmax(self.noise, noise)
+            self.searched = noise is not None
 
     def raw(self, x: Any) -> np.ndarray[Any, Any]:
         """The values as ``fn`` gives them, flat, at flat ``x``, real or complex."""
@@ -219,20 +230,29 @@ class _Function:
         x[j] += t * self.scale[j]
         return self.beside(x)
 
-    def _measure_noise(self) -> Floats:
-        """For each output how much rounding scatters it: differences of third and fourth order, or its last digit."""
+    def search_noise(self) -> None:
+        """Look for noise that shows only further away: where a part of f rounds coarsely, f is a staircase.
+
+        Noise has the same size at every spacing that is wider than the stairs; what is smooth, or has a kink, has not.
+        """
+        if not self.searched:
+            self.searched = True
+            found = [self._scatter(spacing) for spacing in WIDER_APART]
+            for three in zip(found, found[1:], found[2:], strict=False):
+                least, most = np.minimum.reduce(three), np.maximum.reduce(three)
+                self.noise = np.fmax(self.noise, np.where((most <= 8 * least) & np.isfinite(most), most, 0.0))
+
+    def _scatter(self, spacing: float) -> Floats:
+        """The deviation of the rounding errors of neighbours: what a cubic through them does not explain."""
         random = np.random.default_rng(0)
-        # Multiples of an entry's last digit, so that the seven points are exact and nothing but f is rounded.
-        direction = self.scale * random.integers(8, 16, self.x.shape) * 2.0**-52
-        direction *= random.choice([-1.0, 1.0], self.x.shape)
-        row = np.stack([self.start, *(self.beside(self.x + k * direction) for k in range(1, 7))])
-        noise = self.eps * np.abs(self.start)
-        for order in range(1, 5):
-            row = np.diff(row, axis=0)
-            if order >= 3:
-                gamma = math.factorial(order) ** 2 / math.factorial(2 * order)
-                noise = np.fmax(noise, np.sqrt(gamma * np.mean(row**2, axis=0)))
-        return np.where(np.isfinite(self.start), noise, np.inf)
+        # Multiples of an entry's last digit, so that the points are exact and nothing but f is rounded; at uneven
+        # distances, lest rounding follows a pattern.
+        places = np.round(np.array([1, 2.137, 4.071, 7.839, 9.313, 13.181, 15.17]) * spacing / FINEST)
+        direction = self.scale * 2.0**-52 * random.integers(8, 16, self.x.shape) * random.choice([-1, 1], self.x.shape)
+        rows = np.stack([self.beside(self.x + place * direction) for place in places]) - self.start
+        cubics, _ = np.linalg.qr(np.vander(places / places[-1], 4))
+        rest = rows - cubics @ (cubics.T @ rows)
+        return np.sqrt((rest**2).sum(axis=0) / (len(places) - 4))
 
 
 class _Table:
@@ -249,8 +269,6 @@ class _Table:
         self.kinks = np.zeros(shape, dtype=bool)
         self.methods: set[str] = set()
         self.refused: Exception | None = None
-        # What a rounding of the value hides, as long as a step does not exceed the entry's scale.
-        self.floor = f.eps * np.abs(f.start)
 
     # ---------------------------------------------------------------------------------------- complex step
 
@@ -266,6 +284,7 @@ class _Table:
                 return False
             if not confirm or self._confirmed(group, 1e-8):
                 continue
+            self.f.search_noise()
             doubtful = np.asarray([c for c in group if not self._confirmed(np.array([c]), 1e-6)], dtype=np.int64)
             stepped = self.value[doubtful]
             self.quick(doubtful)
@@ -300,7 +319,7 @@ class _Table:
             self.refused = refusal
             return False
         self.methods.add("complex step")
-        error = 8 * EPS * np.abs(self.value[columns]) + 4 * f.noise + self.floor
+        error = 8 * EPS * np.abs(self.value[columns]) + 4 * f.noise
         self.error[columns] = np.where(np.isnan(error), np.inf, error)
         self.left[columns] = self.right[columns] = self.value[columns]
         return True
@@ -315,18 +334,19 @@ class _Table:
         far, near = ((f.start - f.beside(f.x - t * direction)) / t for t in BESIDE)
         left = near + (near - far) / (BESIDE[0] / BESIDE[1] - 1)
         allowed = rtol * (parts @ np.abs(self.value[columns])) + 10 * f.noise / BESIDE[1]
-        allowed = np.where((near == 0) & (far == 0), self.floor, allowed)  # an output that does not depend on them
         return bool((np.abs(left - parts @ self.value[columns]) <= allowed)[np.isfinite(f.start)].all())
 
     # ---------------------------------------------------------------------------------------- differences
 
     def quick(self, columns: np.ndarray[Any, Any]) -> None:
         """Three steps for each column; the whole ladder where they do not settle it."""
+        self.f.search_noise()
         self.climb(columns, QUICK)
         value, error, kinks = self.value[columns], self.error[columns], self.kinks[columns]
         size = np.abs(value)
         largest = np.minimum(np.nanmax(size, axis=0, initial=0.0), np.nanmax(size, axis=1, initial=0.0, keepdims=True))
-        settled = (error <= 1e-8 * size + 1e-10 * largest + 8 * self.floor) | ~np.isfinite(self.f.start)
+        target = 1e-8 * size + 1e-10 * largest + 4 * self.f.noise / QUICK[0]
+        settled = (error <= target) | ~np.isfinite(self.f.start)
         unsettled = ~settled.all(axis=1) | kinks.any(axis=1)
         if len(columns) == self.f.x.size and not unsettled.all() and self._miss_something():
             unsettled[:] = True
@@ -336,7 +356,7 @@ class _Table:
         """Whether the columns disagree with a derivative in a random direction: their steps saw nothing so narrow."""
         random = np.random.default_rng(1)
         direction = random.integers(4, 8, self.f.x.shape) / 8 * random.choice([-1.0, 1.0], self.f.x.shape)
-        along = directional(self.f.beside, self.f.x, direction * self.f.scale, "ridders")
+        along = directional(self.f.beside, self.f.x, direction * self.f.scale, "ridders", self.f.noise)
         off = np.abs(direction @ self.value - along.value[:, 0])
         return bool((off > 1e-6 * (np.abs(direction) @ np.abs(self.value)) + 2 * along.error[:, 0]).any())
 
@@ -413,15 +433,14 @@ def _differentiate(f: _Function, samples: Samples, steps: Sequence[float]) -> _S
     ahead, behind, plus, minus = samples
     rise, fall = ahead - f.start, f.start - behind
     touched = ((rise != 0) | (fall != 0)).any(axis=0)
-    noise = np.where(touched, np.fmax(3 * f.noise, _tread(np.abs(ahead - behind))), 0.0)
-    floor = f.eps * np.abs(f.start)
+    noise = np.where(touched, 3 * f.noise, 0.0)
     value, error = _extrapolate((ahead - behind) / (plus + minus), steps, 2, noise)
     right, right_error = _extrapolate(rise / plus, steps, 1, 2 * noise)
     left, left_error = _extrapolate(fall / minus, steps, 1, 2 * noise)
     jumps = np.zeros(value.shape, dtype=bool)
     if len(steps) > 6:
         for side, side_error, quotients in ((right, right_error, rise / plus), (left, left_error, fall / minus)):
-            infinite, jump = _steep(quotients[-6:], steps[-6:], 100 * floor)
+            infinite, jump = _steep(quotients[-6:], steps[-6:], 100 * f.eps * np.abs(f.start))
             side[infinite] = np.where(quotients[-1] > 0, np.inf, -np.inf)[infinite]
             side_error[infinite] = 0.0
             jumps |= jump
@@ -435,8 +454,7 @@ def _differentiate(f: _Function, samples: Samples, steps: Sequence[float]) -> _S
     kinks = (apart > 10 * (right_error + left_error)) & (apart > 1e-5 * np.fmax(np.abs(right), np.abs(left)))
     kinks = (kinks | jumps | np.isinf(apart)) & np.isfinite(f.start)
     value = np.where(kinks, 0.5 * (left + right), value)
-    error = error + floor
-    error[np.isnan(value)] = np.inf
+    error = np.where(np.isnan(value), np.inf, error + f.noise / steps[0])  # what even the largest step does not show
     return _Sides(value, error, left, right, kinks)
 
 
@@ -469,19 +487,6 @@ def _extrapolate(quotients: Floats, steps: Sequence[float], power: int, noise: F
         smaller = open_ & (least < error)
         value, error = np.where(smaller, best, value), np.where(smaller, least, error)
     return value, error
-
-
-def _tread(change: Floats) -> Floats:
-    """How high the stairs are of a function that rounds coarsely: it does not move at fine steps, then in proportion.
-
-    Such are parts in float32, and sums of terms that cancel. Zero for a function that moves at the finest steps.
-    """
-    height = np.zeros(change.shape[1:])
-    for k in range(2, len(change)):
-        onset = (change[k:] == 0).all(axis=0) & (change[k - 1] > 0)
-        factor = change[k - 2] / change[k - 1]
-        height = np.where(onset & (factor > 3) & (factor < 24), change[k - 1], height)
-    return height
 
 
 def _steep(quotients: Floats, steps: Sequence[float], resolution: Floats) -> tuple[Any, Any]:
