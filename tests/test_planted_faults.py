@@ -42,7 +42,7 @@ def test_every_primitive_has_an_example():
     assert sorted(EXAMPLES) == [p.name for p in tj.primitives()], "see tests/examples_of_primitives.py"
 
 
-@pytest.mark.parametrize("name", [name for name in sorted(EXAMPLES)])
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
 def test_unperturbed_it_passes(name):
     report = audited(name)
     assert report.ok
@@ -53,7 +53,7 @@ def test_unperturbed_it_passes(name):
 
 
 @pytest.mark.parametrize("what", ["vjp", "jacobian"])
-@pytest.mark.parametrize("name, argument", [*case for case in CASES])
+@pytest.mark.parametrize("name, argument", CASES)
 def test_one_percent_is_found_and_named(name, argument, what):
     fault = f"{what}+0.01" if is_zero(name, argument) else f"{what}*1.01"
     with planted_fault(name, argument, fault), pytest.raises(JacobianMismatchError) as caught:
@@ -181,4 +181,4 @@ class TestKinds:
             x = tj.tensor(np.ones(2), requires_grad=True)
             with planted_fault(op, "x", "vjp*1.01"), debug_mode(raise_on_failure=False) as report:
                 op(x).sum().backward()
-            assert [row.op for row in report.failures] == ["threefold", "backward"]
+            assert [row.op for row in report.failures] == ["threefold"]
