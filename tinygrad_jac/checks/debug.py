@@ -19,6 +19,8 @@ from . import audit as auditing
 from .audit import CHECKS, Settings, jittered, largest, unobserved
 from .report import Place, Report, Row
 
+Array = np.ndarray[Any, Any]
+
 
 class JacobianMismatchError(GradientError):
     """A derivative, or what comes with it, is wrong: the op, the argument, the entry, the line.
@@ -38,10 +40,10 @@ class debug_mode(Observer):
     """Audit every op that a backward inside visits.
 
     For each argument of each op: (a) the VJP rule, applied to the identity, is the Jacobian statement written out;
-    (b) ⟨u, J v⟩ = ⟨Jᵀ u, v⟩ for random u and v; (c) the statement is the numerical derivative. For each walk: (d) the
-    product of the stated local Jacobians is the gradient that was accumulated. Besides: a rule changes nothing that it
-    is given and aliases nothing, shape and dtype are right, only what is saved is read, nothing that was saved was
-    changed since, and NaN or infinity do not come from finite values.
+    (b) ⟨u, J v⟩ = ⟨Jᵀ u, v⟩ for random u and v; (c) the statement is the numerical derivative; (d) the cotangent that
+    was accumulated for it is the product of the stated Jacobians from the output to there. Besides: a rule changes
+    nothing that it is given and aliases nothing, shape and dtype are right, only what is saved is read, nothing that
+    was saved was changed since, and NaN or infinity do not come from finite values.
 
     It works for this thread, until the end of the ``with`` block, through any exception. Nested, the inner one takes
     over. Off, it costs nothing.
@@ -81,12 +83,11 @@ class debug_mode(Observer):
     >>> report.ok
     True
     >>> print(report.to_text(columns=["op", "argument", "J", "structure", "verdict"]))
-    op        argument  J    structure   verdict
-    sum       x         1×2  selectionᵀ  ok
-    mul       x         2×2  diagonal    ok
-    mul       y         2×2  diagonal    ok
-    backward  leaf      1×2  product     ok
-    4 rows from 3 nodes: 4 ok
+    op   argument  J    structure   verdict
+    sum  x         1×2  selectionᵀ  ok
+    mul  x         2×2  diagonal    ok
+    mul  y         2×2  diagonal    ok
+    3 rows from 2 nodes: 3 ok
     """
 
     def __init__(
@@ -109,7 +110,8 @@ class debug_mode(Observer):
         self.report = Report()
         self._before: list[tuple[int, Observer | None]] = []
         self._known: weakref.WeakKeyDictionary[Node, _Known] = weakref.WeakKeyDictionary()
-        self._received: weakref.WeakKeyDictionary[Node, Any] = weakref.WeakKeyDictionary()
+        self._received: dict[Node, Any] = {}  # what was brought to the nodes of a walk that is not complete
+        self._rows: dict[tuple[Node, int], Row] = {}
 
     def __enter__(self) -> Report:
         thread = threading.get_ident()
@@ -123,12 +125,14 @@ class debug_mode(Observer):
             graph.observers.pop(thread, None)
         else:
             graph.observers[thread] = before
+        self._received.clear()  # of a walk that an exception ended
+        self._rows.clear()
         if isinstance(error, GradientError) and not isinstance(error, JacobianMismatchError):
             self._name_the_changed(error)
 
     # ---------------------------------------------------------------------------------------- what the engine shows
 
-    def recorded(self, node: Node, values: Sequence[Any], out: np.ndarray[Any, Any]) -> None:
+    def recorded(self, node: Node, values: Sequence[Any], out: Array) -> None:
         """Keep copies of all values, and the place; look for the first NaN or infinity."""
         place = Place.of_caller()
         copies = [v.copy() if isinstance(v, np.ndarray) else v for v in values]
@@ -152,7 +156,9 @@ class debug_mode(Observer):
             for index, parent in enumerate(node.parents):
                 if parent is not None:
                     values = known.values if known else None
-                    self._add(auditing.audit(node, index, g, values, self.settings, place))
+                    row = auditing.audit(node, index, g, values, self.settings, place)
+                    self._rows[node, index] = row
+                    self._add(row)
 
     def walked(self, roots: Sequence[tuple[Node, Any]], found: dict[Node, Any]) -> None:
         """(d): what was accumulated is the product of the stated Jacobians."""
@@ -162,11 +168,16 @@ class debug_mode(Observer):
                 self._product(roots, found, nodes)
         for node in nodes:
             self._received.pop(node, None)
+            for index in range(len(node.parents)):
+                self._rows.pop((node, index), None)
 
     # ---------------------------------------------------------------------------------------- faults
 
     def _add(self, row: Row) -> None:
         self.report.rows.append(row)
+        self._raise(row)
+
+    def _raise(self, row: Row) -> None:
         if not row.ok and self.raise_on_failure:
             raise JacobianMismatchError(row)
 
@@ -197,29 +208,24 @@ class debug_mode(Observer):
     # ---------------------------------------------------------------------------------------- the product
 
     def _product(self, roots: Sequence[tuple[Node, Any]], found: dict[Node, Any], nodes: list[Node]) -> None:
-        """Multiply the seed with one stated Jacobian after the other, and compare what arrives with ``found``.
+        """Multiply the seed with one stated Jacobian after the other, and compare with what was accumulated.
 
         With the cotangent the error is carried along that rounding may have given it by now. Terms may cancel on the
         way, and the cotangent's own size does not tell of them; see `_stated_product`.
         """
         random = np.random.default_rng(self.settings.seed)
-        pending: dict[Node, np.ndarray[Any, Any]] = {}
-        product: dict[Node, np.ndarray[Any, Any]] = {}
-        parted: Node | None = None
+        pending: dict[Node, Array] = {}
+        rows: dict[Node, list[Row]] = {}  # those that say how a node's cotangent came about
         for node, seed in roots:
-            plain = _array(seed)
-            pending[node] = pending.get(node, 0) + np.stack([plain, np.zeros_like(plain)])
+            pending[node] = pending.get(node, 0) + np.stack([_array(seed), np.zeros_like(_array(seed))])
         for node in nodes:
-            u = pending.pop(node, None)
-            if u is None:
+            if node not in pending:
                 continue
-            received = self._received.get(node)
-            if received is not None and node.extras is not None and "hooks" in node.extras:
-                u = np.stack([_array(received), u[1]])  # a hook may replace a cotangent: its word counts
-            elif received is not None and parted is None and self._apart(_array(received), u):
-                parted = node
-            if node in found:
-                product[node] = u
+            u, received = pending.pop(node), self._received.get(node, found.get(node))
+            if received is not None:
+                got, hooked = _array(received), node.extras is not None and "hooks" in node.extras
+                if hooked or not self._agree(got, u, rows.pop(node, [])):
+                    u = np.stack([got, np.zeros_like(got)])  # a hook's word counts; and a fault is reported once
             if node.primitive is None:
                 continue
             for index, parent in enumerate(node.parents):
@@ -230,59 +236,29 @@ class debug_mode(Observer):
                 except Exception:  # the audit has said so
                     return
                 pending[parent] = pending[parent] + moved if parent in pending else moved
-        place = Place.of_caller()
-        shape = roots[0][0].shape if len(roots) == 1 else ()
-        for node, got in found.items():
-            if node not in product:
-                continue
-            self._compare(node, _array(got), product[node], shape, parted, place)
+                if (node, index) in self._rows:
+                    rows.setdefault(parent, []).append(self._rows[node, index])
 
-    def _apart(self, got: np.ndarray[Any, Any], u: np.ndarray[Any, Any]) -> bool:
-        return bool((self._ratio(got, u) > self._allowed(got)).any())
-
-    def _ratio(self, got: np.ndarray[Any, Any], u: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """The distance beyond rounding, relative to the largest entry; none where the product is not finite."""
+    def _agree(self, got: Array, u: Array, rows: list[Row]) -> bool:
+        """Whether a cotangent is the product ``u[0]``, up to its error ``u[1]``; write it down where it came about."""
         beyond = np.abs(got - u[0]) - 8 * largest(u[1])
         ratio = np.maximum(beyond, 0.0).astype(np.float64) / max(largest(u[0]), largest(got), 1e-300)
-        return np.where(np.isfinite(u[0]), np.where(np.isnan(ratio), np.inf, ratio), 0.0)
-
-    def _allowed(self, got: np.ndarray[Any, Any]) -> float:
-        return self.settings.tolerance * float(np.finfo(got.dtype).eps) / auditing.EPS
-
-    def _compare(
-        self,
-        node: Node,
-        got: np.ndarray[Any, Any],
-        u: np.ndarray[Any, Any],
-        shape: tuple[int, ...],
-        parted: Node | None,
-        place: Place | None,
-    ) -> None:
-        ratio = self._ratio(got, u)
+        ratio = np.where(np.isfinite(u[0]), np.where(np.isnan(ratio), np.inf, ratio), 0.0)
         error = float(np.max(ratio, initial=0.0))
-        verdict, message = "ok", ""
-        if not error <= self._allowed(got):
-            verdict = "wrong gradient"
-            at = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
-            where = tuple(int(k) for k in at[ratio.ndim - len(node.shape) :])
-            message = f"at {where} {got[at]:.9g} was accumulated, the product of the local Jacobians is {u[0][at]:.9g}"
-            if parted is not None and parted is not node:
-                known = self._known.get(parted)
-                message += f"; the two part at the cotangent of '{parted.name}'" + (f", {known.place}" if known else "")
-        self._add(
-            Row(
-                op="backward",
-                argument=node.name,
-                node=node.order,
-                out_shape=shape,
-                in_shape=node.shape,
-                verdict=verdict,
-                message=message,
-                structure="product",
-                errors={"product": error},
-                place=place,
-            )
-        )
+        ok = error <= self.settings.tolerance * float(np.finfo(got.dtype).eps) / auditing.EPS
+        for row in rows:
+            row.errors["product"] = max(error, row.errors.get("product", 0.0))
+            if not ok and row.ok:
+                at = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
+                where = tuple(int(k) for k in at[ratio.ndim - len(row.in_shape) :])
+                row.verdict = "wrong gradient"
+                row.message = (
+                    f"the cotangent accumulated for it is {got[at]:.9g} at {where}, the product of the local Jacobians "
+                    f"from the output to here gives {u[0][at]:.9g}"
+                )
+        for row in rows:
+            self._raise(row)
+        return ok
 
 
 class _Known:
@@ -290,13 +266,11 @@ class _Known:
 
     __slots__ = ("out", "place", "values")
 
-    def __init__(self, values: list[Any], out: np.ndarray[Any, Any] | None, place: Place | None) -> None:
+    def __init__(self, values: list[Any], out: Array | None, place: Place | None) -> None:
         self.values, self.out, self.place = values, out, place
 
 
-def _stated_product(
-    node: Node, index: int, u: np.ndarray[Any, Any], random: np.random.Generator
-) -> np.ndarray[Any, Any]:
+def _stated_product(node: Node, index: int, u: Array, random: np.random.Generator) -> Array:
     """The cotangent ``u[0]`` and the error ``u[1]`` times a stated Jacobian, and the error that this step adds.
 
     The step rounds relative to the size of the Jacobian, which a random cotangent tells, and of terms that cancel
@@ -315,7 +289,7 @@ def _stated_product(
     return np.stack([image[0], image[1] + error])
 
 
-def _array(g: Any) -> np.ndarray[Any, Any]:
+def _array(g: Any) -> Array:
     return g.array if isinstance(g, Variable) else np.asarray(g)
 
 

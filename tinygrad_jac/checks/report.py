@@ -21,7 +21,7 @@ VERDICTS = {
     "wrong statement": "the Jacobian statement differs from the VJP rule, and the numbers side with the rule",
     "both wrong": "the numbers agree with neither the VJP rule nor the Jacobian statement",
     "VJP ≠ statement": "the two differ, and the numbers do not decide which is wrong",
-    "wrong gradient": "the accumulated gradient is not the product of the local Jacobians",
+    "wrong gradient": "what was accumulated for it is not the product of the local Jacobians from the output to here",
     "mutates": "a rule changed its cotangent, or an array that was saved",
     "aliases": "a rule returned memory that belongs to the graph, or the same memory twice",
     "wrong shape": "a rule or a statement does not have the shape of its argument",
@@ -61,7 +61,7 @@ class Place(NamedTuple):
         return f"{os.path.basename(self.file)}:{self.line}"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Row:
     """One argument of one op that was visited.
 
