@@ -261,7 +261,7 @@ class Primitive:
         assert node.args is not None
         before, mode.recording = mode.recording, True
         try:
-            args = [
+            args: list[Any] = [
                 wrap(a, p) if p is not None and isinstance(a, np.ndarray) else a
                 for a, p in zip(node.args, node.parents, strict=True)
             ]
@@ -269,7 +269,7 @@ class Primitive:
             if self.composition is not None:
                 # Each argument enters through an identity of its own: the walk stops there, and does not run on
                 # into another argument that happens to be computed from this one.
-                entries = [np.positive(a) if isinstance(a, Variable) else a for a in args]
+                entries = [ufuncs[np.positive](a) if isinstance(a, Variable) else a for a in args]
                 equal = self.composition(*entries, **params)
                 target = entries[index].node
                 return walk_back([(equal.node, g)], [target], create_graph=True, retain_graph=True).get(target)
