@@ -239,7 +239,7 @@ pin_memory_device, in_order : object
         return size // self.batch_size if self.drop_last else -(-size // self.batch_size)
 
 
-def _whole_batches(dataset: Any) -> Callable[[list[int]], Any] | None:
+def _whole_batches(dataset: Any) -> Callable[[Any], Any] | None:
     """How a batch is indexed as a whole where the data set is tensors, or a part of them; None where it is not."""
     if type(dataset) is TensorDataset:
         return lambda indices: [

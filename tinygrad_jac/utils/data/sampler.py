@@ -188,13 +188,9 @@ def _check_positive(name: str, value: Any) -> None:
 
 def _shuffled(n: int, random: np.random.Generator) -> Iterator[int]:
     """range(n) in a random order, as Python ints."""
-    order = random.permutation(n) if n <= LAZY_FROM else None
-    scattered = None if order is not None else _scatter(n, random)
+    at = random.permutation(n).__getitem__ if n <= LAZY_FROM else _scatter(n, random)
     for start in range(0, n, BLOCK):
-        if order is not None:
-            yield from order[start : start + BLOCK].tolist()
-        else:
-            yield from scattered(np.arange(start, min(start + BLOCK, n), dtype=np.uint64)).tolist()
+        yield from at(np.arange(start, min(start + BLOCK, n), dtype=np.uint64)).tolist()
 
 
 def _scatter(n: int, random: np.random.Generator) -> Any:
