@@ -10,9 +10,9 @@ from kit import randn, rng, scratch_registry
 import tinygrad_jac as tj
 from tinygrad_jac import graph
 from tinygrad_jac.checks.debug import JacobianMismatchError, debug_mode
-from tinygrad_jac.checks.faults import planted_fault
 from tinygrad_jac.jacobians import Diagonal
 from tinygrad_jac.primitive import registry
+from tinygrad_jac.testing import planted_fault
 
 
 def arguments_of(name):

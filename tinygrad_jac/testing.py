@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .checks.evaluation import GradcheckError
+from .checks.faults import planted_fault as planted_fault
 from .checks.gradcheck import gradcheck, gradgradcheck
 from .graph import Leaf, Variable, wrap
 

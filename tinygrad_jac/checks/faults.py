@@ -54,7 +54,7 @@ def planted_fault(primitive: str | Primitive, argument: str | int, fault: str | 
     Examples
     --------
     >>> import tinygrad_jac as tj
-    >>> from tinygrad_jac.checks.faults import planted_fault
+    >>> from tinygrad_jac.testing import planted_fault
     >>> x = tj.tensor([1.0, 2.0], requires_grad=True)
     >>> with planted_fault("mul", "x", "sign"):
     ...     (x * 3).sum().backward()
