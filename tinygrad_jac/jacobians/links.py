@@ -82,9 +82,9 @@ class Links:
             self.steps.append((node, links))
             self._saved += [a for a in (node.out, *(node.args or ())) if links and isinstance(a, np.ndarray)]
         self._made = versions.tick()
-        # The newest and the oldest use of each node: the last ones on the way forward, and on the way back.
+        # The last use of each node on the way forward, and on the way back.
         self._newest: dict[Node, Node] = {link.source: link.node for link in reversed(list(self))}
-        self._oldest: dict[Node, Node] = {link.source: link.node for link in self}
+        self._oldest: dict[Node, Link] = {link.source: link for link in self}
 
     def __iter__(self) -> Iterator[Link]:
         return (link for _, links in self.steps for link in links)
@@ -154,7 +154,7 @@ class Links:
                     self.mixed = self.mixed or (None if source in wanted else link)
                 parts.setdefault(source, []).append(cast(c, source.dtype))
                 del c
-                if source in wanted and not source.parents and self._oldest[source] is node:
+                if source in wanted and not source.parents and self._oldest[source] is link:
                     yield source, parts.pop(source)
 
     def _check_unchanged(self) -> None:
@@ -323,15 +323,15 @@ def written(factors: Sequence[Any], most: int = 12) -> str:
     """Factors as the textbook writes a product; what is too long is cut in the middle."""
     texts = []
     for factor in factors:
-        if isinstance(factor, Paths) and not factor.terms:
-            texts.append("(… along the graph)")
-        elif isinstance(factor, Paths):
-            some = [written(term, 4) for term in factor.terms[:3]]
+        if not isinstance(factor, Paths):
+            m, n = factor.jacobian.shape
+            texts.append(f"{factor.op}/{factor.argument} [{factor.jacobian.structure} {m}×{n}]")
+        elif factor.terms and most > 2:
+            some = [written(term, most // 3) for term in factor.terms[:3]]
             rest = len(factor.terms) - len(some)
             texts.append(f"({' + '.join(some)}{f' + … {rest} more paths' if rest else ''})")
         else:
-            m, n = factor.jacobian.shape
-            texts.append(f"{factor.op}/{factor.argument} [{factor.jacobian.structure} {m}×{n}]")
+            texts.append(f"(… {len(factor.terms)} paths)" if factor.terms else "(… along the graph)")
     if len(texts) > most:
-        texts[most // 2 : -most // 2] = [f"… {len(texts) - most} more …"]
+        texts[most // 2 : len(texts) - most // 2] = [f"… {len(texts) - most} more …"]
     return " · ".join(texts)
