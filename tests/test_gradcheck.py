@@ -2,7 +2,6 @@
 
 import inspect
 import re
-import time
 import tracemalloc
 
 import numpy as np
@@ -82,6 +81,9 @@ PASS = {
     "a scalar": (lambda x: x**2.5, 0.7),
     "an empty array": (lambda x: x * 2, np.zeros((0, 3))),
     "a non-contiguous one": (lambda x: x.T @ x, np.ones((3, 6))[:, ::2] + np.arange(3)),
+    "products that cancel": (lambda x: (x @ (np.eye(7) - 1 / 7)).sum(), np.linspace(1, 2, 21).reshape(3, 7)),
+    "a confident softmax": (lambda x: np.exp(x - x.max()) / np.exp(x - x.max()).sum(), [37.0, 3.3, -4.2]),
+    "a deeply negative gelu": (lambda x: 0.5 * x * (1 + np.tanh(0.8 * (x + 0.045 * x**3))), [-4.97, -5.35, 3.0]),
     "piecewise": (lambda x: np.where(x > 0, x * x, -x), [0.5, -0.5]),
     "through complex-shy functions": (lambda x: np.sign(x) * abs(x) ** 1.5, [0.5, -0.5]),
 }
@@ -555,7 +557,7 @@ def test_memory_is_that_of_one_jacobian():
     assert peak < 4 * 1500 * 1500 * 8
 
 
-def test_many_entries_take_little_time():
+def test_many_entries_take_few_evaluations():
     random = np.random.default_rng(0)
     w, x = random.normal(size=(88, 30)), T(random.normal(size=88))
     evaluations = []
@@ -564,10 +566,8 @@ def test_many_entries_take_little_time():
         evaluations.append(1)
         return np.tanh(x @ w / 10)
 
-    start = time.perf_counter()
     assert gradcheck(func, x)
     assert len(evaluations) < 1.5 * 88 + 30
-    assert time.perf_counter() - start < 1.0
     evaluations.clear()
     assert gradcheck(func, x, fast_mode=True)
     assert len(evaluations) < 60

@@ -242,13 +242,13 @@ class _Promises(Observer):
                 continue
             try:
                 _Audit(node, index, None, self.settings, None).contracts(np.asarray(g))
-                self._linear(node, index, np.asarray(g))
+                self._linear(node, index)
             except Fault as fault:
                 raise GradcheckError(
                     f"'{node.primitive.name}', argument {node.primitive.argument(index)!r}: {fault.message}"
                 ) from fault
 
-    def _linear(self, node: Node, index: int, g: np.ndarray[Any, Any]) -> None:
+    def _linear(self, node: Node, index: int) -> None:
         """The rule is linear in the cotangent, zero included, and takes leading axes."""
         primitive, parent = node.primitive, node.parents[index]
         assert primitive is not None
@@ -258,27 +258,32 @@ class _Promises(Observer):
             c = primitive.pull_back(node, index, u)
             return np.zeros(u.shape[:lead] + parent.shape) if c is None else graph.unbroadcast(c, parent.shape, lead)
 
+        g = _away_from_zero(node.shape).astype(node.dtype)
         c = run(g.copy())
         if not np.isfinite(c).all():
             return
         if self.zero and run(np.zeros_like(g)).any():
             raise Fault("not linear", "its VJP rule does not return zero for a zero cotangent")
-        if not same(run(-2 * g), -2 * c, self.nondet):
+        if not same(run(-2 * g), -2 * c, self.nondet, 1e-6):
             raise Fault("not linear", "its VJP rule is not linear in the cotangent, as every product with Jᵀ is")
         why = ""
         try:
             several = run(np.stack([g, -2 * g]), 1)
         except Exception as error:
             several, why = np.zeros(0), f" ({type(error).__name__}: {error})"
-        if not same(several, np.stack([c, -2 * c]), self.nondet):
-            raise Fault("leading axes", "its VJP rule is right for one cotangent, but not for several stacked along a "
-                        f"leading axis: count axes from the end{why}")  # fmt: skip
+        if not same(several, np.stack([c, -2 * c]), self.nondet, 1e-6):
+            what = "its VJP rule is right for one cotangent, but not for several stacked along a leading axis"
+            raise Fault("leading axes", f"{what}: count axes from the end{why}")
+
+
+def _away_from_zero(shape: tuple[int, ...]) -> Floats:
+    random = np.random.default_rng(0)
+    return random.uniform(0.5, 1.0, shape) * random.choice([-1.0, 1.0], shape)
 
 
 def _check_rules(point: Point, nondet: float, zero: bool) -> None:
     """One walk back with a random cotangent, watched, and what it gives: the same twice, and owned by nobody else."""
-    random = np.random.default_rng(0)
-    u = random.uniform(0.5, 1.0, point.size) * random.choice([-1.0, 1.0], point.size)
+    u = _away_from_zero((point.size,))
     before = [a.copy() for a in point.arrays]
     thread = threading.get_ident()
     outer = graph.observers.get(thread)
@@ -294,8 +299,8 @@ def _check_rules(point: Point, nondet: float, zero: bool) -> None:
     for name, c, again in zip(point.names, gradients, point.gradients(u), strict=True):
         for other, array in held:
             if np.shares_memory(c, array):
-                raise GradcheckError(f"the gradient with respect to {name} shares its memory with {other}: a rule must "
-                                     "return an array of its own")  # fmt: skip
+                what = f"the gradient with respect to {name} shares its memory with {other}"
+                raise GradcheckError(f"{what}: a rule must return an array of its own")
         held.append((f"the gradient with respect to {name}", c))
         if not same(again, c, nondet):
             raise GradcheckError(f"not repeatable: two walks back give different gradients with respect to {name}")

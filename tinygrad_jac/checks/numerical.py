@@ -99,11 +99,11 @@ def jacobian(
         and the whole ladder of steps for the columns that these do not settle. ``ridders`` takes the whole ladder for
         every column, ``complex`` the complex step without confirmation.
     step : float, optional
-        The largest step of a central difference; chosen for each entry's size if left out.
+        The largest step of any difference; chosen for each entry's size if left out.
     columns : sequence of int, optional
         Only the derivatives with respect to these (flat) entries.
     noise : ndarray of shape (m,), optional
-        How far rounding is known to scatter each output. It is measured, as far as values can show it, if left out.
+        How far rounding is known to scatter each output, beyond what the values can show.
 
     Returns
     -------
@@ -193,12 +193,13 @@ class _Function:
             # Of float32 values the last digits are noise, also where the inputs are float64.
             self.eps = float(np.finfo(start.dtype).eps) if start.dtype.kind == "f" else EPS
             self.start: Floats = start.astype(np.float64)
-            self.scale = scales(self.x) if step is None else np.full(self.x.shape, step / QUICK[0])
+            self.scale = scales(self.x) if step is None else np.full(self.x.shape, float(step))
             self.noise = np.where(np.isfinite(self.start), self.eps * np.abs(self.start), np.inf)
             self.noise = np.fmax(self.noise, self._scatter(FINEST))
             if noise is not None:
                 self.noise = np.fmax(self.noise, noise)
-            self.searched = noise is not None
+            self.searched = False
+            self.chooses_scale = step is None
 
     def raw(self, x: Any) -> np.ndarray[Any, Any]:
         """The values as ``fn`` gives them, flat, at flat ``x``, real or complex."""
@@ -302,22 +303,22 @@ class _Table:
     def _step(self, columns: np.ndarray[Any, Any]) -> bool:
         """The complex step for some columns; False if the function refuses, or takes the value elsewhere."""
         f = self.f
-        known = np.isfinite(f.start)
+        values = np.empty((len(columns), f.start.size), dtype=np.complex128)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", np.exceptions.ComplexWarning)
-                for c in columns:
+                for c, j in enumerate(self.which[columns]):
                     z = f.x.astype(np.complex128)
-                    z[self.which[c]] += 1j * COMPLEX_STEP * f.scale[self.which[c]]
-                    w = f.raw(z)
-                    same = np.abs(w.real - f.start) <= 1e-10 * np.abs(f.start) + 1e3 * f.noise
-                    if not same[known].all():
-                        self.refused = ValueError("the values at complex points are others than at real ones")
-                        return False
-                    self.value[c] = np.where(known, w.imag / COMPLEX_STEP, np.nan)
+                    z[j] += 1j * COMPLEX_STEP * f.scale[j]
+                    values[c] = f.raw(z)
         except Exception as refusal:  # whatever a function says to complex numbers that it was not written for
             self.refused = refusal
             return False
+        elsewhere = ~(np.abs(values.real - f.start) <= 1e-10 * np.abs(f.start) + 1e3 * f.noise)
+        if (elsewhere & np.isfinite(f.start)).any():
+            self.refused = ValueError("the values at complex points are others than at real ones")
+            return False
+        self.value[columns] = np.where(np.isfinite(f.start), values.imag / COMPLEX_STEP, np.nan)
         self.methods.add("complex step")
         error = 8 * EPS * np.abs(self.value[columns]) + 4 * f.noise
         self.error[columns] = np.where(np.isnan(error), np.inf, error)
@@ -373,7 +374,7 @@ class _Table:
             found = _differentiate(f, samples, steps)
             if steps is THOROUGH:
                 # An entry far smaller than 1 and than its neighbours may need steps larger than itself.
-                small = f.scale[entries] < 0.1 * max(1.0, float(f.scale.max()))
+                small = (f.scale[entries] < 0.1 * max(1.0, float(f.scale.max()))) & f.chooses_scale
                 again = np.flatnonzero(small & ~(found.error <= 1e-7 * np.abs(found.value)).all(axis=1))
                 if len(again):
                     wide = _sample(f, entries[again], WIDER)
@@ -440,7 +441,7 @@ def _differentiate(f: _Function, samples: Samples, steps: Sequence[float]) -> _S
     jumps = np.zeros(value.shape, dtype=bool)
     if len(steps) > 6:
         for side, side_error, quotients in ((right, right_error, rise / plus), (left, left_error, fall / minus)):
-            infinite, jump = _steep(quotients[-6:], steps[-6:], 100 * f.eps * np.abs(f.start))
+            infinite, jump = _steep(quotients[-6:], steps[-6:], 10 * f.noise)
             side[infinite] = np.where(quotients[-1] > 0, np.inf, -np.inf)[infinite]
             side_error[infinite] = 0.0
             jumps |= jump
