@@ -1,0 +1,410 @@
+"""``python -m tinygrad_jac``: what the package can do from a shell, without a line of Python.
+
+Each subcommand is a function of the parsed arguments that prints its report and returns the exit status: 0 where all is
+well, 1 where what was checked is wrong. What cannot be done as asked is a `UsageError`, and exit status 2. `parser`
+lists them all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import inspect
+import os
+import platform
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from . import __version__, creation, dtypes, random
+from .errors import ShapeError
+from .primitive import primitives
+
+PROGRAM = "python -m tinygrad_jac"
+DTYPES = ("float64", "float32", "float16")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+OURS = (str(Path(__file__).parent) + os.sep, str(Path(np.__file__).parent) + os.sep, "<frozen")
+
+
+class UsageError(Exception):
+    """What was asked cannot be done; the message says why, and what to do."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line, without the program's name, and return the exit status.
+
+    Examples
+    --------
+    >>> from tinygrad_jac.commandline import main
+    >>> main(["gradcheck", "nowhere.py:loss", "--shapes", "3,4"])  # and on stderr: there is no file 'nowhere.py'
+    2
+    """
+    arguments = parser().parse_args(argv)
+    try:
+        status: int = arguments.run(arguments)
+    except UsageError as error:
+        print(f"{PROGRAM} {arguments.command}: {error}", file=sys.stderr)
+        return 2
+    return status
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line: one subparser for each subcommand, with the function that runs it as ``run``."""
+    made = argparse.ArgumentParser(prog=PROGRAM, description="Automatic differentiation, checked.")
+    made.add_argument("--version", action="version", version=f"tinygrad_jac {__version__}")
+    commands = made.add_subparsers(dest="command", metavar="command", required=True)
+
+    check = commands.add_parser(
+        "gradcheck",
+        help="check the gradients of a function or a module in a file",
+        description="Check the gradients of a function or a module against numerical derivatives, at random inputs.",
+        epilog="Exit status: 0 if the gradients are right, 1 if not, 2 if they could not be checked.",
+    )
+    check.add_argument(
+        "target",
+        metavar="file.py:name",
+        help="a function of Tensors, a module, or a module's class that needs no arguments; the name may be dotted",
+    )
+    check.add_argument(
+        "--shapes", nargs="+", type=shape, required=True, metavar="SHAPE",
+        help="the shape of each input, such as 3,4; a single number is a vector, - a scalar",
+    )  # fmt: skip
+    check.add_argument("--dtype", choices=DTYPES, default="float64", help="of the inputs; computed is in float64")
+    check.add_argument("--seed", type=natural, default=0, help="of the random inputs, and of the package's generator")
+    check.add_argument("--positive", action="store_true", help="inputs between 0.1 and 0.9 instead of normal ones")
+    check.add_argument("--fast", action="store_true", help="compare a few random projections instead of all entries")
+    check.add_argument("--second", action="store_true", help="check second derivatives too")
+    check.add_argument("--eps", type=float, help="the largest step of the numerical derivative")
+    check.add_argument("--atol", type=float, help="an absolute tolerance in the place of the one for rounding")
+    check.add_argument("--rtol", type=float, help="the tolerance relative to each entry, 1e-8 by default")
+    check.set_defaults(run=run_gradcheck)
+
+    about = commands.add_parser("info", help="versions, BLAS, defaults", description="What the results depend on.")
+    about.set_defaults(run=run_info)
+    return made
+
+
+def shape(text: str) -> tuple[int, ...]:
+    """A shape as it is written on the command line.
+
+    Examples
+    --------
+    >>> shape("3,4"), shape("(3, 4)"), shape("5"), shape("-"), shape("()")
+    ((3, 4), (3, 4), (5,), (), ())
+    """
+    sizes = [part.strip() for part in text.strip().removeprefix("(").removesuffix(")").split(",")]
+    if sizes in ([""], ["-"]):
+        return ()
+    if len(sizes) > 1 and not sizes[-1]:  # (3,)
+        sizes.pop()
+    if not all(s.isdecimal() for s in sizes):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a shape; write 3,4 for a matrix, 4 for a vector, - for a scalar (after the file's name)"
+        )
+    return tuple(map(int, sizes))
+
+
+def natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number 0, 1, 2, ...")
+    return int(text)
+
+
+# ------------------------------------------------------------------------------------------------ gradcheck
+
+
+def run_gradcheck(asked: argparse.Namespace) -> int:
+    """Check a function in a file; print what was checked, how far off it is, and the verdict."""
+    from .checks.evaluation import Gradient, random_cotangents
+
+    path, name = located(asked.target)
+    with folder_on_path(path.parent), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".* of gradcheck: not float64")  # the report says so
+        random.manual_seed(asked.seed)  # before the file runs: it may make a module
+        with users_code(f"{path} cannot be imported"):
+            module = imported(path)
+        function = found(module, name, path)
+        inputs = random_inputs(asked)
+        names = argument_names(function, name, asked.shapes)
+        with users_code(f"{name} fails at these inputs"), np.errstate(all="ignore"):
+            try_out(function, inputs, name)
+            drawn = "between 0.1 and 0.9" if asked.positive else "normal"
+            listed = ", ".join(f"{n} {size}".strip() for n, size in zip(names, asked.shapes))
+            print(f"{name} in {path}\ninputs: {listed}; {drawn}, {asked.dtype}, seed {asked.seed}")
+            if asked.dtype != "float64":
+                print("Rounded to that dtype, but evaluated in float64: a gradient in less cannot be checked closely.")
+            right = report("gradcheck", function, inputs, asked)
+            if right and asked.second:  # what gradgradcheck does
+                seeds = random_cotangents(function, inputs, contiguous=True)
+                numbers = " and ".join(str(len(inputs) + k) for k in range(len(seeds)))
+                title = f"gradgradcheck, the gradient of the gradient; input {numbers}: cotangents of the output"
+                right = report(title, Gradient(function, inputs, len(seeds)), [*inputs, *seeds], asked)
+    return 0 if right else 1
+
+
+def report(title: str, function: Any, inputs: list[Any], asked: argparse.Namespace) -> bool:
+    """Check, print table and verdict; whether the gradients are right."""
+    from .checks.gradcheck import RTOL, GradcheckError, KinkError, gradcheck
+
+    rtol = RTOL if asked.rtol is None else asked.rtol
+    agree = f"all {{}} entries of the Jacobian agree to {rtol:g} and the numerical derivatives' error"
+    if asked.fast:
+        agree = f"random projections of the {{}} entries agree to {rtol:g}"
+    try:
+        gradcheck(function, inputs, eps=asked.eps, atol=asked.atol, rtol=rtol, fast_mode=asked.fast)
+        right, verdict = True, f"right: {agree}"
+    except KinkError as error:
+        right, verdict = False, str(error)
+    except GradcheckError as error:
+        right, verdict = False, f"WRONG: {error}"
+    lines = measured(function, inputs, asked.eps, fast=asked.fast and right)
+    print(f"\n{title}")
+    if lines:
+        table = [["", "shape", "entries", "method", "worst error", "± numerical"], *lines]
+        if asked.fast and right:
+            table = [row[:4] for row in table]
+        widths = [max(map(len, column)) for column in zip(*table)]
+        for first, *row in table:
+            print(f"  {first:<{widths[0]}}  {'  '.join(map(str.rjust, row, widths[1:]))}".rstrip())
+    print(verdict.format(sum(int(line[2]) for line in lines)) if right else verdict)
+    return right
+
+
+def measured(function: Any, inputs: list[Any], step: float | None, fast: bool) -> list[list[str]]:
+    """For each input and parameter a line of the table; none where a broken promise leaves nothing to compare.
+
+    The error is relative to the entry and, where that is tiny, to the largest entries of its row and column: what
+    `gradcheck` calls wrong is larger than its rtol, and larger than the numerical derivative's own error.
+    """
+    from .checks import numerical
+    from .checks.evaluation import BLOCK, GradcheckError, Point
+    from .checks.gradcheck import FLOOR, RTOL
+
+    lines = []
+    with Point(function, inputs) as point, np.errstate(all="ignore"):
+        try:
+            point.start(0.0)
+            jacobians = [None] * len(point.arrays) if fast else point.pulled_back()
+        except GradcheckError:
+            return []
+        for k, (name, x, J) in enumerate(zip(point.names, point.arrays, jacobians)):
+            line = [name, str(x.shape), str(point.size * x.size)]
+            lines.append(line)
+            if J is None or not x.size:
+                line += ["projections" if fast else "", "", ""]
+                continue
+            worst, error, method = 0.0, 0.0, ""
+            size = np.abs(J)
+            largest = np.minimum(size.max(axis=1)[:, None], size.max(axis=0))
+            block = max(1, BLOCK // 4 // point.size)
+            for first in range(0, x.size, block):
+                columns = np.arange(first, min(first + block, x.size))
+                number = numerical.jacobian(point.moved(k), x, columns=columns, step=step, noise=point.noise)
+                scale = np.abs(number.value) + FLOOR / RTOL * largest[:, columns]
+                off = np.where(J[:, columns] == number.value, 0.0, np.abs(J[:, columns] - number.value) / scale)
+                at = np.unravel_index(off.argmax(), off.shape)  # NaN counts as the largest
+                if not off[at] < worst:
+                    worst, error = off[at], number.error[at] / scale[at]
+                method = max(method, number.method, key=len)  # some columns may have needed two
+            line += [method, f"{worst:.1e}", f"{0.0 if np.isnan(error) else error:.1e}"]
+    return lines
+
+
+def random_inputs(asked: argparse.Namespace) -> list[Any]:
+    """A Tensor that requires a gradient for each shape; from a generator that the file cannot disturb."""
+    numbers = np.random.default_rng(asked.seed)
+    made = []
+    for size in asked.shapes:
+        array = numbers.uniform(0.1, 0.9, size) if asked.positive else numbers.standard_normal(size)
+        made.append(creation.tensor(np.asarray(array, dtype=asked.dtype), requires_grad=True))
+    return made
+
+
+def try_out(function: Any, inputs: list[Any], name: str) -> None:
+    """Call the function once, in float64 as the check will.
+
+    Raises
+    ------
+    UsageError
+        What it returns cannot be checked. Whatever the function raises goes through.
+    """
+    from .checks.evaluation import Point
+
+    with Point(function, inputs) as point:
+        outputs = point.outputs(point.arrays)
+    if not sum(out.array.size for out in outputs) * sum(a.size for a in point.arrays):
+        raise UsageError(f"the Jacobian of {name} has no entries at these shapes: there is nothing to check")
+    for out in outputs:
+        if not np.isfinite(out.array).all():
+            value = out.array[~np.isfinite(out.array)].flat[0]
+            raise UsageError(
+                f"{name} is {value} at these inputs, where it has no derivative: draw others with --seed, or between "
+                "0.1 and 0.9 with --positive"
+            )
+
+
+# ------------------------------------------------------------------------------------------------ the user's file
+
+
+def located(target: str) -> tuple[Path, str]:
+    """The file and the dotted name of ``file.py:name``."""
+    file, _, name = target.rpartition(":")
+    if not file or not all(part.isidentifier() for part in name.split(".")):
+        raise UsageError(f"{target!r} does not name a function: write the file, a colon, the name, as in model.py:loss")
+    path = Path(file)
+    if path.suffix != ".py" or not path.is_file():
+        raise UsageError(f"there is no file {file!r}" if not path.exists() else f"{file!r} is not a Python file")
+    return path, name
+
+
+@contextlib.contextmanager
+def folder_on_path(folder: Path) -> Iterator[None]:
+    """The folder is where imports look first, as ``python file.py`` would have it."""
+    before = sys.path[:]
+    sys.path.insert(0, str(folder.resolve()))
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
+def imported(path: Path) -> ModuleType:
+    """The file as a module, run now; what stands under ``if __name__ == "__main__"`` is not."""
+    name = path.stem if path.stem not in sys.modules else f"{path.stem} (checked)"
+    spec = importlib.util.spec_from_file_location(name, path.resolve())
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look themselves up there
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # python file.py leaves none either
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    finally:
+        sys.dont_write_bytecode = writes
+    return module
+
+
+def found(module: ModuleType, name: str, path: Path) -> Any:
+    """What the dotted name stands for in the file; of a module's class, an instance."""
+    from .nn import Module
+
+    where, value = str(path), module
+    for part in name.split("."):
+        try:
+            value = getattr(value, part)
+        except AttributeError:
+            raise UsageError(f"there is no {part!r} in {where}{offered(value)}") from None
+        where = part
+    if isinstance(value, type) and issubclass(value, Module):
+        try:
+            inspect.signature(value).bind()
+        except TypeError as error:
+            raise UsageError(
+                f"{name} is a class whose instances need arguments ({error}): name an instance, or a function that "
+                "makes one"
+            ) from None
+        with users_code(f"{name} cannot be instantiated"):
+            value = value()
+    if not callable(value):
+        raise UsageError(
+            f"{name} in {path} is of type {type(value).__name__}: only a function or a module can be checked"
+        )
+    return value
+
+
+def offered(where: Any) -> str:
+    """The functions and classes that a module or a class defines itself."""
+    inside = getattr(where, "__name__", None) if isinstance(where, ModuleType) else getattr(where, "__module__", None)
+    names = [
+        name
+        for name, value in vars(where).items()
+        if callable(value) and not name.startswith("_") and getattr(value, "__module__", inside) == inside
+    ] if hasattr(where, "__dict__") else []  # fmt: skip
+    return f"; it defines {', '.join(names[:10])}" if names else ""
+
+
+def argument_names(function: Any, name: str, shapes: Sequence[tuple[int, ...]]) -> list[str]:
+    """The function's own names of as many arguments, empty where it has none.
+
+    Raises
+    ------
+    UsageError
+        It does not take as many.
+    """
+    try:
+        signature = inspect.signature(getattr(function, "forward", function))
+    except (TypeError, ValueError):  # written in C, say
+        return [""] * len(shapes)
+    try:
+        bound = signature.bind(*shapes)
+    except TypeError:
+        given = "1 shape was" if len(shapes) == 1 else f"{len(shapes)} shapes were"
+        raise UsageError(f"{name} takes {signature}, and {given} given: give one for each tensor") from None
+    names: list[str] = []
+    for key, value in bound.arguments.items():
+        variadic = signature.parameters[key].kind is inspect.Parameter.VAR_POSITIONAL
+        names += [""] * len(value) if variadic else [key]
+    return names
+
+
+@contextlib.contextmanager
+def users_code(what: str) -> Iterator[None]:
+    """Tell exceptions of the user's code as that: shapes in one sentence, others by the lines of the user's files."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except (Exception, SystemExit) as error:
+        told = traceback.TracebackException.from_exception(error)
+        shorten(told)
+        short = f"{type(error).__name__}: {error}"
+        if isinstance(error, ShapeError):
+            at = f" ({told.stack[-1].filename}, line {told.stack[-1].lineno})" if told.stack else ""
+            raise UsageError(f"the shapes do not fit: {error}{at}") from error
+        if not told.stack and not isinstance(error, SyntaxError):  # the complaint is the library's
+            raise UsageError(f"{what}: {short}") from error
+        raise UsageError(f"{what}\n{''.join(told.format()).rstrip()}") from error
+
+
+def shorten(told: traceback.TracebackException) -> None:
+    """Leave only frames of the user's files: not of this package, of NumPy, of the import machinery."""
+    link: traceback.TracebackException | None = told
+    while link is not None:
+        kept = [frame for frame in link.stack if not frame.filename.startswith(OURS)]
+        link.stack = traceback.StackSummary.from_list(kept)
+        link = link.__cause__ or link.__context__
+
+
+# ------------------------------------------------------------------------------------------------ info
+
+
+def run_info(asked: argparse.Namespace) -> int:
+    """Print what results and speed depend on."""
+    from . import nn  # noqa: F401  (it registers primitives too)
+
+    built: Any = np.show_config(mode="dicts")
+    blas = built.get("Build Dependencies", {}).get("blas", {})
+    limits = [f"{name}={os.environ[name]}" for name in THREADS if name in os.environ]
+    lines = {
+        "tinygrad_jac": __version__,
+        "Python": f"{platform.python_version()}, {platform.system()} {platform.machine()}",
+        "NumPy": np.__version__,
+        "BLAS": " ".join(str(blas[key]) for key in ("name", "version") if key in blas) or "unknown",
+        "threads": ", ".join(limits) or f"not limited; {os.cpu_count()} processors",
+        "default dtype": str(np.dtype(dtypes.get_default_dtype())),
+        "primitives": str(len(primitives())),
+    }
+    width = max(map(len, lines))
+    for name, value in lines.items():
+        print(f"{name:<{width}}  {value}")
+    return 0
