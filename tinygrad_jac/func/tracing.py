@@ -104,24 +104,20 @@ class Trace:
     # -------------------------------------------------------------------------------------------- out of it
 
     def leave(self, tree: Any) -> Any:
-        """Tensors as they are given back: without their place in the graph, unless something outside needs it."""
+        """Tensors of the function as they are given back: off this graph, unless something outside needs it."""
+        return map_leaves(lambda t: self.plain(t if self.recorded else wrap(t.array)) if _is_tensor(t) else t, tree)
 
-        def one(leaf: Any) -> Any:
-            if not isinstance(leaf, Variable):
-                return leaf
-            if self._plain and not self.recorded:
-                return leaf.array
-            return leaf if self.recorded else wrap(leaf.array)
-
-        return map_leaves(one, tree)
+    def plain(self, t: Any) -> Any:
+        """A Tensor, or its array where arrays were given."""
+        return t.array if self._plain and t.node is None else t
 
     def like_inputs(self, found: Sequence[Any]) -> Any:
-        """One entry for each input, nested as the chosen arguments are."""
-        return self.leave(with_leaves(self.tree, found))
+        """One of these for each input, nested as the chosen arguments are."""
+        return with_leaves(self.tree, [self.plain(t) for t in found])
 
     def like_outputs(self, found: Sequence[Any]) -> Any:
-        """One entry for each output, nested as the result is; each may be nested itself."""
-        return with_leaves(self.result, found)
+        """One of these for each output, nested as the result is."""
+        return with_leaves(self.result, [self.plain(t) if _is_tensor(t) else t for t in found])
 
     # -------------------------------------------------------------------------------------------- the two walks
 
@@ -214,6 +210,10 @@ def identity_seeds(t: Variable, chunk_size: int | None) -> list[tuple[int, Any]]
         for start in rows
         for count in [min(step, size - start)]
     ]
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, Variable)
 
 
 def _is_tracked(value: Any) -> bool:

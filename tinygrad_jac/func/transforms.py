@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import GradientError
 from ..graph import Variable, wrap
+from ..jacobians.links import Link, Links
 from ..jacobians.rows import Apart, combined, total
 from .tracing import Trace, identity_seeds, matching, require_scalar
 
@@ -199,7 +200,7 @@ def jvp(
     if strict and (unreached := trace.unreached()):
         raise GradientError(f"outputs {unreached} do not depend on any input (strict=True)")
     found = trace.push(matching(tuple(tangents), tuple(primals), trace.inputs, "tangents"))
-    result = trace.leave(trace.result), trace.leave(trace.like_outputs(found))
+    result = trace.leave(trace.result), trace.like_outputs(found)
     return (*result, trace.leave(trace.aux)) if has_aux else result
 
 
@@ -234,7 +235,7 @@ def linearize(func: Function, *primals: Any) -> tuple[Any, Function]:
     trace.links(trace.recorded)
 
     def jvp_fn(*tangents: Any) -> Any:
-        return trace.leave(trace.like_outputs(trace.push(matching(tangents, primals, trace.inputs, "tangents"))))
+        return trace.like_outputs(trace.push(matching(tangents, primals, trace.inputs, "tangents")))
 
     return trace.leave(trace.result), jvp_fn
 
@@ -323,7 +324,8 @@ def _batched_rows(trace: Trace, k: int, chunk_size: int | None) -> list[Any]:
             f"with batched=True the first axis of outputs and inputs counts samples; the output has shape {shape}, the "
             f"inputs {inputs}"
         )
-    chunks = [[parts.get(t.node) for t in trace.inputs] for parts in _each(trace, output, chunk_size)]
+    walks, met = _each(trace, output, chunk_size)
+    chunks = [[parts.get(t.node) for t in trace.inputs] for parts in walks]
     found = []
     for j, t in enumerate(trace.inputs):
         size, below = math.prod(shape[1:]), t.array.shape[1:]
@@ -334,32 +336,28 @@ def _batched_rows(trace: Trace, k: int, chunk_size: int | None) -> list[Any]:
         elif len(parts) == len(forms):
             rows = _joined(parts)
         else:
-            mixed = trace.links(trace.recorded).mixed
             raise GradientError(
-                "with batched=True no sample may depend on another, but "
-                + (f"{mixed!r} mixes them" if mixed else "the argument is one that all samples share")
-                + "; take jacrev without batched, or per_sample_grad for parameters"
+                f"with batched=True no sample may depend on another, but {met[0]!r} mixes them; take jacrev without "
+                "batched, or per_sample_grad for parameters"
             )
         found.append(np.moveaxis(rows, 0, 1).reshape(shape + below))
     return found
 
 
-def _each(trace: Trace, output: Variable, chunk_size: int | None) -> list[dict[Any, Any]]:
-    """For some entries of a sample at a time, what each input receives from all samples, apart where they are."""
+def _each(trace: Trace, output: Variable, chunk_size: int | None) -> tuple[list[dict[Any, Any]], list[Link]]:
+    """For some entries of a sample at a time, what each input receives from all samples; and where samples met."""
     if output.node is None or not math.prod(output.array.shape):
-        return [{}]
+        return [{}], []
     samples, size = output.array.shape[0], math.prod(output.array.shape[1:])
     links = trace.links(trace.recorded)
-    links_of_one = (
-        links if links.targets == [output.node] else type(links)([output.node], links.sources, trace.recorded)
-    )
+    if links.targets != [output.node]:
+        links = Links([output.node], links.sources, trace.recorded)
     chunks = []
     for count, seeds in identity_seeds(wrap(np.empty(size, output.array.dtype)), chunk_size):
         u: Any = np.broadcast_to(seeds[:, None], (count, samples, size)).reshape(count, *output.array.shape)
-        u = wrap(u) if trace.recorded else u
-        chunks.append({node: combined(parts) for node, parts in links_of_one.pull_each(u, samples, size)})
-        links.mixed = links_of_one.mixed
-    return chunks
+        walk = links.pull_each(wrap(u) if trace.recorded else u, samples, size)
+        chunks.append({node: combined(parts) for node, parts in walk})
+    return chunks, links.met
 
 
 def per_sample_grad(func: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
@@ -408,7 +406,7 @@ def per_sample_grad(func: Function, argnums: Argnums = 0, has_aux: bool = False)
                 f"{shapes[0] if len(shapes) == 1 else shapes}; with a loss of PyTorch's names pass reduction='none'"
             )
         (output,) = trace.outputs
-        (parts,) = _each(trace, output, None)
+        (parts,), _ = _each(trace, output, None)
         found = []
         for t in trace.inputs:
             rows = total([parts[t.node]])[0] if t.node in parts else np.zeros((*output.array.shape, *t.array.shape))

@@ -56,8 +56,8 @@ class Links:
     ----------
     steps : list of (Node, list of Link)
         The nodes that lead from a target to a source, newest first, each with its links to those below.
-    mixed : Link or None
-        Where samples met first in the last walk of `pull_each`.
+    met : list of Link
+        Where samples met in the last walk of `pull_each`: at parameters that they share, and where they see each other.
 
     Raises
     ------
@@ -70,7 +70,7 @@ class Links:
         nodes = nodes_between(self.targets, self.sources)
         leading = set(nodes)
         self.steps: list[tuple[Node, list[Link]]] = []
-        self.mixed: Link | None = None
+        self.met: list[Link] = []
         self._saved: list[np.ndarray[Any, Any]] = []
         graph._check_usable(nodes, None)
         for node in nodes:
@@ -134,7 +134,7 @@ class Links:
             `Apart`.
         """
         self._check_unchanged()
-        self.mixed = None
+        self.met = []
         (target,) = self.targets
         wanted = set(self.sources)
         lead = u.shape[: u.ndim - len(target.shape)]
@@ -151,7 +151,7 @@ class Links:
                     c = Apart(link.jacobian._vjp(rows.c, lead), below, samples, len(source.shape))
                 else:
                     c = link.jacobian._vjp_each(rows.c, lead, samples, rows.stride)
-                    self.mixed = self.mixed or (None if source in wanted else link)
+                    self.met.append(link)
                 parts.setdefault(source, []).append(cast(c, source.dtype))
                 del c
                 if source in wanted and not source.parents and self._oldest[source] is link:
