@@ -15,7 +15,7 @@ import pytest
 from kit import distinct, randn, rng, scratch_registry
 
 import tinygrad_jac as tj
-from tinygrad_jac import graph
+from tinygrad_jac import graph, nn
 from tinygrad_jac.checks import report as reporting
 from tinygrad_jac.checks.debug import JacobianMismatchError, debug_mode
 from tinygrad_jac.jacobians import Dense, Diagonal, Identity, Jacobian, Selection
@@ -171,6 +171,43 @@ class TestWhatIsRight:
     def test_many_cotangents_at_once(self):
         x = leaf(randn(4))
         passes(lambda: tj.autograd.grad(tj.sin(x) * x, x, np.eye(4), is_grads_batched=True))
+
+    def test_transforms_of_functions(self):
+        x = tj.tensor(randn(3))
+        for run in (
+            lambda: tj.func.grad(lambda x: tj.tanh(x * x).sum())(x),
+            lambda: tj.func.jacrev(lambda x: tj.sin(x) * x)(x),
+            lambda: tj.func.vmap(tj.func.grad(lambda t: tj.sin(t) * t))(x),
+            lambda: tj.autograd.functional.hessian(lambda x: tj.tanh(x * x).sum(), x),
+        ):
+            assert len(passes(run)) > 2
+
+    @pytest.mark.parametrize("factor, verdict", [(3, "ok"), (2, "both wrong")])
+    def test_a_function_written_as_in_pytorch(self, factor, verdict):
+        class Cube(tj.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                ctx.save_for_backward(x)
+                return x**3
+
+            @staticmethod
+            def backward(ctx, g):
+                (x,) = ctx.saved_tensors
+                return factor * g * x**2
+
+        with debug_mode(raise_on_failure=False) as report:
+            Cube.apply(leaf([1.0, 2.0])).sum().backward()
+        assert [row.verdict for row in report if row.op == "Cube"] == [verdict]
+
+    def test_modules(self):
+        model = nn.Sequential(
+            nn.Linear(4, 8), nn.ReLU(), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3), nn.LayerNorm(3)
+        )
+        passes(lambda: nn.CrossEntropyLoss()(model(tj.tensor(randn(6, 4)).float()), tj.arange(6) % 3).backward())
+
+    def test_a_convolutional_network(self):
+        model = nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), nn.Tanh(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(48, 2))
+        passes(lambda: model(tj.tensor(randn(2, 1, 8, 8)).float()).square().mean().backward())
 
     def test_a_graph_that_is_walked_again(self):
         x = leaf(randn(4))
