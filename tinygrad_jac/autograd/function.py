@@ -439,17 +439,24 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(backward)
     def once(ctx: Any, *grads: Any) -> Any:
-        with no_grad():
-            found = backward(ctx, *(g if g is None else wrap(g.array) for g in grads))
-        if not is_grad_enabled():
-            return found
-        tracked = [t for t in (*grads, *ctx.saved_tensors) if t is not None and t.node is not None]
-        if not tracked:
+        saved = ctx.saved_tensors
+        before, ctx._unpack = ctx._unpack, lambda: tuple(_detached(t) for t in saved)
+        try:
+            with no_grad():
+                found = backward(ctx, *(_detached(g) for g in grads))
+        finally:
+            ctx._unpack = before
+        tracked = [t for t in (*grads, *saved) if t is not None and t.node is not None]
+        if not tracked or not is_grad_enabled():
             return found
         guarded = [c if c is None else _once(c, *tracked) for c in (found if isinstance(found, tuple) else (found,))]
         return tuple(guarded) if isinstance(found, tuple) else guarded[0]
 
     return once
+
+
+def _detached(t: Any) -> Any:
+    return t if t is None else wrap(t.array)
 
 
 def _refuse(*args: Any) -> Any:

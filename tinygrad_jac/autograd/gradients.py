@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import GradientError, ShapeError
-from ..graph import Leaf, Node, Variable, mark_changed, walk_back, wrap
+from ..graph import Leaf, Node, Variable, check_current, walk_back, wrap
+from ..modes import set_grad_enabled
+from ..primitive import ufuncs
+from ..versions import mark_changed
 
 
 def backward(
@@ -43,16 +46,19 @@ def backward(
     roots = _roots(_listed(tensors), _listed(grad_tensors))
     wanted = None
     if inputs is not None:
+        if not _listed(inputs):
+            raise GradientError("inputs= is empty: name the tensors that should receive a gradient, or leave it out")
         wanted = [_node_of(t, "inputs") for t in _listed(inputs)]
     keep = create_graph if retain_graph is None else retain_graph
     found = walk_back(_seeds(roots, create_graph), wanted, retain_graph=keep, create_graph=create_graph)
-    for node, cotangent in found.items():
-        if isinstance(node, Leaf):
-            owner = node.owner()
-        else:
-            owner = next((t for t in _listed(inputs) if t.node is node), None)
-        if owner is not None:
-            accumulate(owner, cotangent)
+    with set_grad_enabled(create_graph):
+        for node, cotangent in found.items():
+            if isinstance(node, Leaf):
+                owner = node.owner()
+            else:
+                owner = next((t for t in _listed(inputs) if t.node is node), None)
+            if owner is not None:
+                accumulate(owner, cotangent)
 
 
 def grad(
@@ -123,12 +129,12 @@ def grad(
 
 
 def accumulate(tensor: Variable, cotangent: Any) -> None:
-    """Add a cotangent, which nothing else holds, to ``tensor.grad``."""
+    """Add a cotangent to ``tensor.grad``; an array that nothing else holds, or a Tensor, which is copied."""
     if isinstance(cotangent, Variable):
-        tensor.grad = cotangent if tensor.grad is None else tensor.grad + cotangent
+        tensor.grad = ufuncs[np.positive](cotangent) if tensor.grad is None else tensor.grad + cotangent
     elif tensor.grad is None:
         tensor.grad = wrap(np.asarray(cotangent))
-    elif tensor.grad.node is not None:
+    elif tensor.grad.node is not None or not tensor.grad.array.flags.writeable:
         tensor.grad = wrap(tensor.grad.array + cotangent)
     else:
         tensor.grad.array += cotangent
@@ -144,7 +150,10 @@ def _seeds(roots: list[tuple[Node, Any]], create_graph: bool) -> list[tuple[Node
 
 def _roots(tensors: list[Any], cotangents: list[Any], batched: bool = False) -> list[tuple[Node, Any]]:
     if cotangents and len(cotangents) != len(tensors):
-        raise ShapeError(f"{len(tensors)} tensors need as many cotangents, not {len(cotangents)}")
+        raise ShapeError(
+            f"{len(tensors)} tensors need as many cotangents, not {len(cotangents)}; a cotangent is a Tensor or an array"
+        )
+    check_current(tensors)
     roots = []
     for t, g in zip(tensors, cotangents or [None] * len(tensors), strict=True):
         node = _node_of(t, "the tensor to differentiate")
