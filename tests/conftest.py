@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import tinygrad_jac as tj
+import tinygrad_jac.nn  # registers the primitives that are loaded when asked for
 from tinygrad_jac.primitive import registry as primitive_registry
 
 # Generated inputs are the same in every run: a failure is a failure of the code, not of the day.

@@ -102,7 +102,7 @@ def _checked(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """An array of numbers in the machine's byte order, as a plain ndarray."""
     if array.dtype.kind not in "biufc":
         raise TypeError(f"a tensor holds numbers, not {array.dtype}: {array!r:.60}")
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
+    return dtypes.native(array)
 
 
 _KINDS: dict[type, Any] = {bool: dtypes.bool, int: dtypes.int64}

@@ -73,6 +73,7 @@ def promote(values: list[Any]) -> list[Any]:
     ``values`` are ndarrays and Python scalars; Python scalars stay as they are (weak), bools too, since NumPy
     promotes both as PyTorch does.
     """
+    values = [v.item() if isinstance(v, np.generic) and v.dtype.kind in "biufc" else v for v in values]
     arrays = [v for v in values if isinstance(v, np.ndarray)]
     inexact = [a for a in arrays if a.dtype.kind in "fc"]
     if inexact:
@@ -109,6 +110,17 @@ _LEGACY: dict[np.dtype[Any], str] = {
 def legacy_name(dtype: np.dtype[Any]) -> str:
     """``torch.FloatTensor`` for float32, and so on: what ``Tensor.type()`` says."""
     return f"torch.{_LEGACY.get(dtype, str(dtype).capitalize())}Tensor"
+
+
+def native(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The same memory with the one dtype object that NumPy has for its type, the values converted if byte-swapped.
+
+    Arrays that were unpickled carry an equal dtype that is another object; ops compare dtypes by identity first.
+    """
+    canonical = np.dtype(array.dtype.type)
+    if array.dtype is canonical or array.dtype.kind not in "biufc":
+        return array
+    return array.view(canonical) if array.dtype.isnative else array.astype(canonical)
 
 
 def of(given: Any) -> np.dtype[Any]:

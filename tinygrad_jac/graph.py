@@ -19,13 +19,8 @@ import numpy as np
 
 from . import versions
 from .errors import GradientError, ShapeError, UnsavedError
-from .modes import enable_grad as enable_grad
-from .modes import mode as mode
-from .modes import no_grad as no_grad
-from .versions import changes as changes
-from .versions import mark_changed as mark_changed
+from .modes import mode
 from .versions import owner_of, rewritten, tick
-from .versions import version_of as version_of
 
 if TYPE_CHECKING:
     from .primitive import Primitive
@@ -162,6 +157,11 @@ def wrap(array: Any, node: Node | None = None) -> Any:
     return made
 
 
+def array_of(given: Any) -> Any:
+    """The ndarray of a Tensor; whatever else is given as it is."""
+    return given.array if isinstance(given, Variable) else given
+
+
 # ------------------------------------------------------------------------------------------------ the walk back
 
 
@@ -246,70 +246,84 @@ def walk_back(
 
     asked = None if wanted is None else set(wanted)
     nodes = nodes_between(pending, asked)
-    _check_usable(nodes, asked)
     leading = None if asked is None else set(nodes)
+    _check_usable(nodes, leading)
     observer = observers.get(threading.get_ident()) if observers else None
     owned: set[Node] = set()  # nodes whose pending cotangent was allocated here, so that it may be added to in place
     found: dict[Node, Array] = {}
 
-    for node in nodes:
-        g = pending.pop(node, None)
-        if g is None:
-            continue
-        if node.extras is not None and "hooks" in node.extras:
-            g = _run_hooks(node, g, create_graph)
-        primitive = node.primitive
-        if primitive is None if asked is None else node in asked:
-            found[node] = g
-        if primitive is None:
-            continue
-        if observer is not None:
-            observer.visited(node, g)
-        args: Any = node.args
-        rules, kwargs = primitive.vjp, node.kwargs
-        out = node if node.out is None else node.out
-        index = -1
-        for parent in node.parents:
-            index += 1
-            if parent is None or (leading is not None and parent not in leading):
+    before, mode.recording = mode.recording, create_graph
+    try:
+        for node in nodes:
+            g = pending.pop(node, None)
+            if g is None:
                 continue
-            try:
-                if create_graph:
-                    c = primitive.pull_back_recorded(node, index, g)
-                elif kwargs:
-                    c = rules[index](g, out, *args, **kwargs)
-                else:
-                    c = rules[index](g, out, *args)
-                if c is None:  # zero, said shortly
+            if node.extras is not None:
+                g = _run_hooks(node, g, create_graph)
+            primitive = node.primitive
+            if node in asked if asked is not None else primitive is None:
+                found[node] = g
+            if primitive is None:
+                continue
+            if observer is not None:
+                observer.visited(node, g)
+            args: Any = node.args
+            rules, kwargs = primitive.vjp, node.kwargs
+            out = node if node.out is None else node.out
+            index, used = -1, False
+            for parent in node.parents:
+                index += 1
+                if parent is None or (leading is not None and parent not in leading):
                     continue
-                if (c.shape[lead_ndim:] if lead_ndim else c.shape) != parent.shape:
-                    c = unbroadcast(c, parent.shape, lead_ndim)
-                if c.dtype is not parent.dtype:
-                    c = c.astype(parent.dtype)
-            except Exception as error:
-                raise _named(error, node, index, lead) from error
-            before = pending.get(parent)
-            if before is not None:
-                if parent in owned and not create_graph:
-                    before += c
-                else:
-                    pending[parent] = total = before + c
-                    if type(total) is np.ndarray:
-                        owned.add(parent)
-                continue
-            if not create_graph and (parent.primitive is None or (asked is not None and parent in asked)):
-                # A rule may return its cotangent, or a view of one: what is handed out is a copy then.
-                if c is g or type(c) is not np.ndarray or c.base is not None:
-                    c = np.array(c)
-                owned.add(parent)
-            pending[parent] = c
-        if not retain_graph and observer is None:
-            node.release()
-    if observer is not None:
-        observer.walked(roots, found)
-        for node in () if retain_graph else nodes:
-            node.release()
+                used = True
+                try:
+                    if create_graph:
+                        c = primitive.pull_back_recorded(node, index, g)
+                    elif kwargs:
+                        c = rules[index](g, out, *args, **kwargs)
+                    else:
+                        c = rules[index](g, out, *args)
+                    if c is None:  # zero, said shortly
+                        continue
+                    if (c.shape[lead_ndim:] if lead_ndim else c.shape) != parent.shape:
+                        c = unbroadcast(c, parent.shape, lead_ndim)
+                    if c.dtype is not parent.dtype and c.dtype != parent.dtype:
+                        c = c.astype(parent.dtype)
+                except Exception as error:
+                    raise _named(error, node, index, lead) from error
+                earlier = pending.get(parent)
+                if earlier is not None:
+                    if parent in owned:
+                        earlier += c
+                    else:
+                        pending[parent] = total = earlier + c
+                        if type(total) is np.ndarray:
+                            owned.add(parent)
+                    continue
+                handed_out = parent.primitive is None if asked is None else parent in asked
+                if handed_out and not create_graph:
+                    c = _own(c, g, out, args)
+                    owned.add(parent)
+                pending[parent] = c
+            if used and not retain_graph and observer is None:
+                node.release()
+        if observer is not None:
+            observer.walked(roots, found)
+            for node in () if retain_graph else nodes:
+                node.release()
+    finally:
+        mode.recording = before
     return found
+
+
+def _own(c: Array, g: Array, out: Any, args: tuple[Any, ...]) -> np.ndarray[Any, Any]:
+    """A cotangent that may be handed out: itself if the rule allocated it, a copy of what belongs to somebody else.
+
+    A rule may return its cotangent, a view of one, or even something that is saved.
+    """
+    if type(c) is not np.ndarray or c.base is not None or c is g or c is out or any(c is a for a in args):
+        return np.array(c)
+    return c
 
 
 def check_current(variables: Iterable[Any]) -> None:
@@ -339,16 +353,19 @@ def _check_saved(node: Node) -> None:
             )
 
 
-def _check_usable(nodes: Iterable[Node], asked: set[Node] | None) -> None:
-    """Before any rule runs: every node that will be visited has its saved arrays, unchanged."""
+def _check_usable(nodes: Iterable[Node], leading: set[Node] | None) -> None:
+    """Before any rule runs: every node of which one will run has its saved arrays, unchanged."""
     for node in nodes:
+        if node.args is not None and node.order > versions.latest_change:
+            continue
+        if leading is not None and leading.isdisjoint(node.parents):
+            continue  # a source: its own rules will not run
         if node.args is None:
             raise GradientError(
                 f"the arrays that '{node.name}' saved were released by an earlier backward(); "
                 "give that one retain_graph=True to walk the same graph again"
             )
-        if node.order < versions.latest_change:
-            _check_saved(node)
+        _check_saved(node)
 
 
 class Handle:
@@ -372,14 +389,27 @@ def add_hook(node: Node, hook: Callable[[Any], Any]) -> Handle:
 
 
 def _run_hooks(node: Node, g: Array, create_graph: bool) -> Array:
-    """Hand a cotangent to the node's hooks, each of which may replace it."""
-    assert node.extras is not None
-    for hook in list(node.extras["hooks"].values()):
-        given = g if create_graph else wrap(np.asarray(g))
-        answer = hook(given)
-        if answer is not None:
-            g = answer if create_graph else answer.array
-    return g
+    """Hand a cotangent to the node's hooks, each of which may replace it, and to who retains it."""
+    extras = node.extras or {}
+    keep = extras.get("retain")
+    hooks = list(extras.get("hooks", {}).values())
+    if not hooks and keep is None:
+        return g
+    shown = g if create_graph else wrap(np.asarray(g))
+    for hook in hooks:
+        answer = hook(shown)
+        if answer is None:
+            continue
+        if not isinstance(answer, Variable) or answer.array.shape != shown.array.shape:
+            what = f"shape {answer.array.shape}" if isinstance(answer, Variable) else f"a {type(answer).__name__}"
+            raise GradientError(
+                f"a hook on a tensor of shape {node.shape} returned {what}; it returns None, or a Tensor in the place "
+                f"of the gradient, of shape {shown.array.shape}"
+            )
+        shown = answer if answer.array.dtype == node.dtype else answer.astype(node.dtype)  # type: ignore[attr-defined]
+    if keep is not None:
+        keep(shown)
+    return shown if create_graph else np.array(shown.array)
 
 
 def _named(error: Exception, node: Node, index: int, lead: tuple[int, ...]) -> Exception:

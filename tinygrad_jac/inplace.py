@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from .errors import GradientError, ShapeError
-from .graph import Leaf, Variable, wrap
+from .graph import Leaf, Variable, array_of, wrap
 from .modes import mode
 from .primitive import Primitive
-from .versions import mark_changed
+from .versions import mark_changed, owner_of
 
 
 def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -42,17 +43,25 @@ def apply_in_place(target: Any, function: Callable[..., Any], *operands: Any, **
     ValueError
         The target's memory is read-only or belongs to several of its entries, as after ``expand``.
     """
-    array, name = target.array, function.__name__
-    if is_recorded(target, *operands):
-        refuse_leaf(target, name)
+    name = function.__name__
+    if is_recorded(target, *operands, *params.values()):
+        _check_history(target, name)
+        array = target.array
         check_writeable(array)
+        operands = tuple(_apart(o, array) for o in operands)
+        params = {key: _apart(value, array) for key, value in params.items()}
         result = function(wrap(array.copy(), target.node), *operands, **params)
         _write(array, result.array, name)
-        mark_changed(array, recorded_at=result.node.order)
+        if result.node is not None:
+            mark_changed(array, recorded_at=result.node.order)
+            _move_retained(target.node, result.node)
+        else:  # integers carry no gradient
+            mark_changed(array)
         target.node = result.node
         return target
+    array = target.array
     check_writeable(array)
-    if not _ufunc_into(array, function, operands):
+    if params or not _ufunc_into(array, function, operands):
         _write(array, function(wrap(array), *operands, **params).array, name)
     mark_changed(array)
     return target
@@ -70,13 +79,72 @@ def set_items(target: Any, index: Any, value: Any, setitem: Callable[..., Any]) 
         apply_in_place(target, setitem, value, index=index)
         return
     check_writeable(target.array)
-    target.array[index] = _array_of(value)
+    try:
+        target.array[index] = array_of(value)
+    except ValueError as error:
+        raise ShapeError(
+            f"a value of shape {np.shape(array_of(value))} does not fit the shape {target.array[index].shape} that the "
+            f"index selects from {target.array.shape}"
+        ) from error
     mark_changed(target.array)
 
 
 def is_recorded(*variables: Any) -> bool:
     """Whether an op on these would be recorded now."""
     return mode.recording and any(isinstance(v, Variable) and v.node is not None for v in variables)
+
+
+def _apart(operand: Any, array: np.ndarray[Any, Any]) -> Any:
+    """An operand whose values stay what they are while ``array`` is written to."""
+    if isinstance(operand, Variable) and np.may_share_memory(operand.array, array):
+        return wrap(operand.array.copy(), operand.node)
+    return operand
+
+
+def _check_history(target: Any, name: str) -> None:
+    """Refuse to record a change that some other tensor would show in its values, but not in its gradient."""
+    node = target.node
+    if node is None and _is_held_elsewhere(target):
+        raise GradientError(
+            f"'{name}' would write values that depend on a gradient into memory of shape {target.array.shape} that "
+            "another tensor or array shows as well, which would not know of it: write to the whole tensor at once "
+            "(out[0, 1] = v, not out[0][1] = v), before views of it are taken"
+        )
+    while node is not None and node.primitive is not None and len(node.parents) == 1:
+        node = node.parents[0]  # through views, down to what they are views of
+    if isinstance(node, Leaf):
+        owner = node.owner()
+        if owner is not None and owner_of(owner.array) is owner_of(target.array):
+            refuse_leaf(owner, name)
+
+
+def _is_held_elsewhere(target: Any) -> bool:
+    """Whether something besides this Tensor refers to the memory that it shows."""
+    held = owner_of(target.array)
+    return sys.getrefcount(held) > (_HELD_AS_VIEW if held is not target.array else _HELD_AS_OWNER)
+
+
+_HELD_AS_OWNER = _HELD_AS_VIEW = sys.maxsize
+
+
+def _measure() -> None:
+    """How many references an array has that nothing else holds: found out, since it differs between Pythons."""
+    global _HELD_AS_OWNER, _HELD_AS_VIEW
+    counts = []
+    for target in (wrap(np.zeros(4)), wrap(np.zeros(4)[:2])):
+        held = owner_of(target.array)
+        counts.append(sys.getrefcount(held))
+        del held
+    _HELD_AS_OWNER, _HELD_AS_VIEW = counts
+
+
+_measure()
+
+
+def _move_retained(before: Any, after: Any) -> None:
+    """``retain_grad`` is about a tensor, whatever node it has by now."""
+    if before is not None and before.extras is not None and "retain" in before.extras:
+        after.extras = {"retain": before.extras.pop("retain")}
 
 
 def refuse_leaf(target: Any, name: str) -> None:
@@ -102,15 +170,11 @@ def _ufunc_into(array: np.ndarray[Any, Any], function: Any, operands: tuple[Any,
     forward = function.forward if isinstance(function, Primitive) else None
     if not isinstance(forward, np.ufunc) or array.dtype.kind != "f":
         return False
-    values = [_array_of(o) for o in operands]
+    values = [array_of(o) for o in operands]
     if any(np.shape(v) and np.broadcast_shapes(np.shape(v), array.shape) != array.shape for v in values):
         return False
     forward(array, *values, out=array, casting="same_kind")
     return True
-
-
-def _array_of(given: Any) -> Any:
-    return given.array if isinstance(given, Variable) else given
 
 
 def _write(array: np.ndarray[Any, Any], values: np.ndarray[Any, Any], name: str) -> None:

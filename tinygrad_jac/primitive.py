@@ -25,6 +25,7 @@ ndarray = np.ndarray
 new_node = object.__new__
 _SCALARS = (int, float, bool, complex)
 _WEAK = (float, int)  # Python numbers that leave a float array's dtype as it is
+_ARGUMENT_NAMES = {"x": ("input", "self"), "y": ("other", "exponent")}  # as PyTorch calls them
 _VARARGS = 0x04  # inspect.CO_VARARGS, without the cost of importing inspect
 
 registry: dict[str, Primitive] = {}
@@ -58,7 +59,7 @@ class Primitive:
         *,
         vjp: Rule | Sequence[Rule | None],
         jacobian: Rule | Sequence[Rule | None],
-        saves: str = "",
+        saves: str | dict[str, str] = "",
         elementwise: bool = False,
         residual: Callable[..., Any] | None = None,
         composition: Callable[..., Any] | None = None,
@@ -69,7 +70,6 @@ class Primitive:
         self.elementwise = elementwise
         self.residual = residual
         self.composition = composition
-        self.saves = frozenset(saves.split())
         self.__doc__ = doc or f"The primitive '{name}'."
         self.__name__ = name
         rules = (vjp,) if callable(vjp) else tuple(vjp)
@@ -78,17 +78,23 @@ class Primitive:
         self.vjp: Sequence[Any] = _ForEach(rules[0]) if self.variadic else rules
         self.jacobian: Sequence[Any] = _ForEach(statements[0]) if self.variadic else statements
 
-        unknown = self.saves - {*self.arguments, "out", "residual"}
+        each = saves if isinstance(saves, dict) else dict.fromkeys(self.arguments, saves)
+        needed = {name: set(given.split()) for name, given in each.items()}
+        self.saves = frozenset().union(*needed.values())
+        unknown = self.saves.union(needed) - {*self.arguments, "out", "residual"}
         if unknown:
             raise ValueError(f"primitive '{name}' saves {sorted(unknown)}, but its arguments are {self.arguments}")
         if residual is not None and "residual" not in self.saves:
             raise ValueError(f"primitive '{name}' states its residual, but does not save it: add it to saves=")
         if composition is not None and not self.saves.issuperset(self.arguments):
             raise ValueError(f"primitive '{name}' names a composition, so it must save all of {self.arguments}")
-        self._keep = (*(a in self.saves for a in self.arguments),)
-        self._keep_all = all(self._keep)
-        self._keep_out = "out" in self.saves
+        # For each argument, and for the output: the arguments whose gradient needs its values.
+        self._needed_by = [
+            [k for k, of in enumerate(self.arguments) if name in needed.get(of, ())]
+            for name in (*self.arguments, "out")
+        ]
         self._has_residual = "residual" in self.saves
+        self._names = frozenset(self.params)
         plain = elementwise and not self.params and not self.variadic and len(self.arguments) <= 2 and not residual
         self.operator: Callable[..., Any] = self._unrolled() if plain else self.__call__
 
@@ -99,6 +105,8 @@ class Primitive:
         return self if instance is None else functools.partial(self.operator, instance)
 
     def __call__(self, *args: Any, **params: Any) -> Any:
+        if params and not params.keys() <= self._names:
+            args, params = self._positional(args, params)
         values: list[Any] = []
         parents: list[Node | None] = []
         traced = tracked = False
@@ -111,12 +119,12 @@ class Primitive:
                 if node is not None:
                     tracked = True
             else:
-                values.append(a if type(a) is ndarray or type(a) in _SCALARS else np.asarray(a))
+                values.append(a if type(a) in _SCALARS else self._constant(a))
                 parents.append(None)
         if not traced:
             out = self.forward(*args, **params)
             return out[0] if self._has_residual else out
-        if rewritten:
+        if rewritten and mode.recording:
             graph.check_current(args)
         if self.elementwise and len(values) > 1:
             values = dtypes.promote(values)
@@ -131,11 +139,35 @@ class Primitive:
             out, params["residual"] = out
         if type(out) is not ndarray:
             out = np.asarray(out)
-        if tracked and mode.recording:
+        if tracked and mode.recording and out.dtype.kind in "fc":
             return wrap(out, self.record(out, values, parents, params))
-        if out.dtype is dtypes.float64 and all(getattr(v, "dtype", dtypes.int64).kind in "biu" for v in values):
+        if out.dtype.kind == "f" and all(getattr(v, "dtype", dtypes.int64).kind in "biu" for v in values):
             out = out.astype(dtypes.get_default_dtype())  # integers became floats: of the default dtype
         return wrap(out)
+
+    def _constant(self, given: Any) -> Any:
+        """An operand that is no Tensor: an ndarray of numbers, or a Python number for a NumPy scalar (weak as such)."""
+        if isinstance(given, np.generic) and given.dtype.kind in "biufc":
+            return given.item()
+        array = given if type(given) is ndarray else np.asarray(given)
+        if array.dtype.kind not in "biufc":
+            kind = f"{type(given).__name__} {given!r:.40}"
+            raise TypeError(f"'{self.name}' takes Tensors, arrays and numbers, not {kind}")
+        return array
+
+    def _positional(self, args: tuple[Any, ...], params: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Arguments given by name, in one of their spellings, put in their places."""
+        params = dict(params)
+        rest = []
+        for name in self.arguments[len(args) :]:
+            spelled = [s for s in (name, *_ARGUMENT_NAMES.get(name, ())) if s in params]
+            if not spelled:
+                break
+            rest.append(params.pop(spelled[0]))
+        if not params.keys() <= self._names:
+            unknown = sorted(params.keys() - self._names)
+            raise TypeError(f"'{self.name}' takes ({', '.join((*self.arguments, *self.params))}), not {unknown}")
+        return (*args, *rest), params
 
     def _unrolled(self) -> Callable[..., Any]:
         """The call path of an elementwise primitive of one or two arguments, as a function for operators and methods.
@@ -145,14 +177,17 @@ class Primitive:
         of 3.9.
         """
         forward, name = self.forward, self.name
-        keep_x, keep_y = self._keep[0], self._keep[-1]
-        keep_out = self._keep_out
+        needed_by = self._needed_by
+        (x_for_x, x_for_y), (y_for_x, y_for_y) = ((0 in n, 1 in n) for n in (needed_by[0], needed_by[-2]))
+        out_for_x, out_for_y = 0 in needed_by[-1], 1 in needed_by[-1]
         nothing: dict[str, Any] = {}
 
         def unary(x: Any) -> Any:
             parent = x.node if isinstance(x, Variable) else None
-            if parent is None or rewritten or observers or not mode.recording:
+            if parent is None or observers or not mode.recording:
                 return self(x)
+            if rewritten:
+                graph.check_current((x,))
             array = x.array
             out = forward(array)
             if type(out) is not ndarray:
@@ -162,9 +197,9 @@ class Primitive:
             node.dtype = out.dtype
             node.primitive = self
             node.parents = (parent,)
-            node.args = (array if keep_x else parent,)
+            node.args = (array if x_for_x else parent,)
             node.kwargs = nothing
-            node.out = out if keep_out else None
+            node.out = out if out_for_x else None
             node.extras = None
             node.order = tick()
             return wrap(out, node)
@@ -186,8 +221,10 @@ class Primitive:
                 a, p, b, q = x, None, y.array, y.node
             else:
                 return self(x, y)
-            if rewritten or observers or not mode.recording:
+            if observers or not mode.recording:
                 return self(x, y)
+            if rewritten:
+                graph.check_current((x, y))
             try:
                 out = forward(a, b)
             except ValueError:
@@ -199,13 +236,14 @@ class Primitive:
             node.dtype = out.dtype
             node.primitive = self
             node.parents = (p, q)
-            if not keep_x:
+            by_x, by_y = p is not None, q is not None
+            if not ((by_x and x_for_x) or (by_y and x_for_y)):
                 a = _spec_of(a) if p is None else p
-            if not keep_y:
+            if not ((by_x and y_for_x) or (by_y and y_for_y)):
                 b = _spec_of(b) if q is None else q
             node.args = (a, b)
             node.kwargs = nothing
-            node.out = out if keep_out else None
+            node.out = out if (by_x and out_for_x) or (by_y and out_for_y) else None
             node.extras = None
             node.order = tick()
             return wrap(out, node)
@@ -222,17 +260,20 @@ class Primitive:
         node.dtype = out.dtype
         node.primitive = self
         node.parents = tuple(parents)
-        if self._keep_all:
-            node.args = tuple(values)
-        else:
-            keep = self._keep * len(values) if self.variadic else self._keep
+        *needed_by, out_needed_by = self._needed_by
+        if self.variadic:
             node.args = tuple(
-                [
-                    value if kept else _spec_of(value) if parent is None else parent
-                    for value, kept, parent in zip(values, keep, parents, strict=True)
-                ]
+                value if needed_by[0] else _spec_of(value) if parent is None else parent
+                for value, parent in zip(values, parents, strict=True)
             )
-        node.out = out if self._keep_out else None
+            node.out = out if out_needed_by else None
+        else:
+            tracked = [k for k, parent in enumerate(parents) if parent is not None]
+            node.args = tuple(
+                value if any(k in needed for k in tracked) else _spec_of(value) if parent is None else parent
+                for value, needed, parent in zip(values, needed_by, parents, strict=True)
+            )
+            node.out = out if any(k in out_needed_by for k in tracked) else None
         node.kwargs = params
         node.extras = None
         node.order = tick()
@@ -407,7 +448,7 @@ def primitive(
     *,
     vjp: Rule | Sequence[Rule | None],
     jacobian: Rule | Sequence[Rule | None],
-    saves: str = "",
+    saves: str | dict[str, str] = "",
     elementwise: bool = False,
     residual: Callable[..., Any] | None = None,
     composition: Callable[..., Any] | None = None,
@@ -429,9 +470,10 @@ def primitive(
         the arguments, and the parameters after ``*``. A rule ``(i, g, out, *xs)`` serves any number of arguments.
     jacobian : callable or sequence of (callable or None)
         For each argument ``statement(out, *args, **params)``: a `tinygrad_jac.jacobians.Jacobian`.
-    saves : str
+    saves : str or dict
         Names of the arguments, ``out`` and ``residual`` whose *values* rules and statements read. Of the others they
-        see a `Spec`: shape and dtype.
+        see a `Spec`: shape and dtype. A dict says it for each argument, ``{"x": "y", "y": "x"}``: what is kept then
+        depends on which gradients are asked for.
     elementwise : bool
         Arguments broadcast against each other and are promoted to one dtype; statements see them as broadcast.
     residual : callable, optional

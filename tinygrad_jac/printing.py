@@ -22,13 +22,14 @@ def _number_format(values: np.ndarray[Any, Any]) -> Any:
     def spell(x: Any) -> str:
         return text.format(x) if np.isfinite(x) else str(float(x))
 
-    width = max((len(spell(x)) for x in values.reshape(-1)), default=0)
+    width = max((len(spell(x)) for x in values[np.isfinite(values)].reshape(-1)), default=0)
     return lambda x: spell(x).rjust(width)
 
 
 def array_text(array: np.ndarray[Any, Any], prefix: str = "tensor(") -> str:
     """The numbers of an array, summarised beyond a thousand entries."""
-    formatter: Any = {"bool": str}
+    width = 4 if array.dtype.kind == "b" and array.all() else 5
+    formatter: Any = {"bool": lambda x: str(bool(x)).rjust(width)}
     if array.dtype.kind == "f":
         shown = array
         if array.size > THRESHOLD:

@@ -9,8 +9,9 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from .dtypes import promote
 from .errors import ShapeError
-from .graph import Variable, wrap
+from .graph import Variable, array_of, wrap
 from .primitive import functions, ufuncs
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -50,14 +51,16 @@ def unrecorded(function: Callable[..., Any], *, name: str = "", doc: str = "") -
 
     def plain(*args: Any, **kwargs: Any) -> Any:
         traced = [a for a in args if isinstance(a, Variable)]
+        if not traced:
+            return function(*args, **kwargs)
         try:
-            out = function(*(a.array if isinstance(a, Variable) else a for a in args), **kwargs)
+            out = function(*promote([array_of(a) for a in args]), **kwargs)
         except ValueError as error:
             if "broadcast" not in str(error):
                 raise
-            shapes = " and ".join(str(np.shape(getattr(a, "array", a))) for a in args)
+            shapes = " and ".join(str(np.shape(array_of(a))) for a in args)
             raise ShapeError(f"{plain.__name__}: shapes {shapes} do not broadcast to one shape") from error
-        return wrap(np.asarray(out)) if traced else out
+        return wrap(np.asarray(out))
 
     plain.__name__ = plain.__qualname__ = name or function.__name__
     plain.__doc__ = doc or f"``numpy.{function.__name__}`` on Tensors: not differentiable, hence not recorded."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -10,9 +11,11 @@ import numpy as np
 
 from . import autograd, devices, dtypes, graph, random, versions
 from .devices import device
+from .dtypes import native
 from .errors import GradientError, ShapeError
-from .graph import Leaf, Node, Variable, wrap
+from .graph import Leaf, Node, Variable, array_of, wrap
 from .inplace import apply_in_place, check_writeable, in_place, is_recorded, refuse_leaf, set_items
+from .modes import mode
 from .primitive import functions, ufuncs
 from .printing import tensor_text
 from .rules import (
@@ -30,8 +33,8 @@ from .rules import (
     shaping,
     special,
 )
-from .spelling import sizes_of
-from .versions import mark_changed
+from .spelling import axis_of, sizes_of
+from .versions import mark_changed, tick
 
 
 class Tensor(Variable):
@@ -54,7 +57,7 @@ class Tensor(Variable):
     def __init__(self, *data: Any, requires_grad: bool = False) -> None:
         """``Tensor(data)`` in the default dtype, or ``Tensor(2, 3)`` of that shape; prefer `tensor` and `zeros`."""
         if len(data) == 1 and not isinstance(data[0], int):
-            self.array = np.array(_array_of(data[0]), dtype=dtypes.get_default_dtype())
+            self.array = np.array(array_of(data[0]), dtype=dtypes.get_default_dtype())
         else:
             self.array = np.zeros(data if data else (0,), dtype=dtypes.get_default_dtype())
         self.node = None
@@ -78,7 +81,7 @@ class Tensor(Variable):
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the size along one axis."""
-        return self.shape if dim is None else self.shape[dim]
+        return self.shape if dim is None else self.shape[axis_of(dim, self.ndim)]
 
     def dim(self) -> int:
         return self.array.ndim
@@ -177,9 +180,42 @@ class Tensor(Variable):
 
     @data.setter
     def data(self, value: Any) -> None:
-        self.array = _array_of(value)
+        array = native(np.asarray(array_of(value)))
+        if array is self.array:
+            return
+        if self.node is not None and array.dtype.kind != "f":
+            raise TypeError(f"a tensor that requires a gradient holds floats, not {array.dtype}")
+        if not self.is_leaf and array.shape != self.array.shape:
+            raise ShapeError(f"the data of a computed tensor keep their shape {self.array.shape}, not {array.shape}")
+        self.array = array
+        self._renew_leaf()
+
+    def _renew_leaf(self) -> None:
+        """A leaf of another array is another leaf, with the hooks of the one before."""
         if isinstance(self.node, Leaf):
+            extras = self.node.extras
             self.node = Leaf(self)
+            self.node.extras = extras
+
+    def __deepcopy__(self, memo: dict[Any, Any]) -> Any:
+        if not self.is_leaf:
+            raise GradientError("only leaves can be deep-copied: detach() a computed tensor first, or clone() it")
+        made = memo[id(self)] = self.__copy__()
+        made.array = self.array.copy()
+        made.grad = copy.deepcopy(self.grad, memo)
+        made._renew_leaf()
+        return made
+
+    def __copy__(self) -> Any:
+        made = object.__new__(type(self))
+        made.array, made.node, made.grad = self.array, self.node, self.grad
+        made._renew_leaf()
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if not self.is_leaf:
+            raise GradientError("only leaves can be pickled: detach() a computed tensor first")
+        return _rebuilt, (type(self), self.array, self.requires_grad)
 
     def numpy(self, *, force: bool = False) -> np.ndarray[Any, Any]:
         """The ndarray itself, not a copy.
@@ -228,7 +264,7 @@ class Tensor(Variable):
         return format(self.item(), spec) if spec else str(self)
 
     def __contains__(self, value: Any) -> bool:
-        return bool((self.array == _array_of(value)).any())
+        return bool((self.array == array_of(value)).any())
 
     # -------------------------------------------------------------------------------------------- NumPy's protocols
 
@@ -320,11 +356,15 @@ class Tensor(Variable):
     def __xor__(self, other: Any) -> Any:
         return elementary.bitwise_xor(self, other)
 
+    __rand__ = __and__
+    __ror__ = __or__
+    __rxor__ = __xor__
+
     def __eq__(self, other: Any) -> Any:
-        return elementary.equal(self, other)
+        return NotImplemented if other is None or isinstance(other, str) else elementary.equal(self, other)
 
     def __ne__(self, other: Any) -> Any:
-        return elementary.not_equal(self, other)
+        return NotImplemented if other is None or isinstance(other, str) else elementary.not_equal(self, other)
 
     def __lt__(self, other: Any) -> Any:
         return elementary.less(self, other)
@@ -351,6 +391,11 @@ class Tensor(Variable):
     __imul__ = in_place(elementary.multiply)
     __itruediv__ = in_place(elementary.divide)
     __ipow__ = in_place(elementary.power)
+    __ifloordiv__ = in_place(elementary.floor_divide)
+    __imod__ = in_place(elementary.remainder)
+    __iand__ = in_place(elementary.bitwise_and)
+    __ior__ = in_place(elementary.bitwise_or)
+    __ixor__ = in_place(elementary.bitwise_xor)
 
     # -------------------------------------------------------------------------------------------- gradients and hooks
 
@@ -379,9 +424,11 @@ class Tensor(Variable):
 
         def keep(gradient: Any) -> None:
             if (tensor := owner()) is not None:
-                autograd.accumulate(tensor, gradient.array.copy() if gradient.node is None else gradient)
+                recorded = gradient.node is not None
+                autograd.accumulate(tensor, gradient if recorded else gradient.array.copy())
 
-        self.register_hook(keep)
+        if self.node is not None:
+            self.node.extras = {**(self.node.extras or {}), "retain": keep}
 
     def detach_(self) -> Tensor:
         """Cut this tensor off from the graph that computed it."""
@@ -560,7 +607,7 @@ class Tensor(Variable):
 
     def equal(self, other: Any) -> Any:
         """Whether shape and all entries are equal."""
-        return np.array_equal(self.array, _array_of(other))
+        return np.array_equal(self.array, array_of(other))
 
     # -------------------------------------------------------------------------------------------- shape
 
@@ -583,7 +630,9 @@ class Tensor(Variable):
         return self.T
 
     def view(self, *shape: Any) -> Any:
-        """`reshape`, or, given a dtype, the conversion to it."""
+        """`reshape`; given a dtype, the same bytes read as that type, which is not differentiable."""
+        if len(shape) == 1 and isinstance(shape[0], (np.dtype, type)):
+            return wrap(self.array.view(shape[0]))
         return shaping.reshape(self, *shape)
 
     def view_as(self, other: Any) -> Any:
@@ -647,7 +696,7 @@ class Tensor(Variable):
     # -------------------------------------------------------------------------------------------- new tensors like this
 
     def new_tensor(self, data: Any, *, dtype: Any = None, requires_grad: Any = False) -> Any:
-        made = wrap(np.array(_array_of(data), dtype=dtype or self.dtype))
+        made = wrap(np.array(array_of(data), dtype=dtype or self.dtype))
         return made.requires_grad_() if requires_grad else made
 
     def new_full(self, size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: Any = False) -> Any:
@@ -692,7 +741,7 @@ class Tensor(Variable):
 
     def copy_(self, source: Any, non_blocking: Any = False) -> Any:
         """The values of another tensor, broadcast and converted."""
-        self[...] = source if isinstance(source, Variable) else _array_of(source)
+        self[...] = source if isinstance(source, Variable) else array_of(source)
         return self
 
     def fill_(self, value: Any) -> Any:
@@ -723,7 +772,7 @@ class Tensor(Variable):
             refuse_leaf(self, name)
         check_writeable(self.array)
         fill(self.array, *given)
-        mark_changed(self.array)
+        mark_changed(self.array, recorded_at=tick() if self.node is not None and not self.is_leaf else None)
         if is_recorded(self):
             self.node = None  # what was computed is gone, and its history with it
         return self
@@ -739,12 +788,22 @@ class Tensor(Variable):
 
     def _become(self, other: Any) -> Any:
         """Take over array and node: for changes of shape, which leave the memory as it is."""
-        self.array, self.node = other.array, other.node
+        if mode.recording:
+            refuse_leaf(self, "a change of shape")
+        is_leaf = self.is_leaf
+        self.array = other.array
+        if is_leaf:
+            self._renew_leaf()
+        else:
+            self.node = other.node
         return self
 
 
-def _array_of(data: Any) -> np.ndarray[Any, Any]:
-    return data.array if isinstance(data, Variable) else np.asarray(data)
+def _rebuilt(kind: Any, array: np.ndarray[Any, Any], requires_grad: Any) -> Any:
+    """A Tensor from its pickle."""
+    made = object.__new__(kind)
+    made.array, made.node, made.grad = native(array), None, None
+    return made.requires_grad_() if requires_grad else made
 
 
 # What the reductions of NumPy's ufuncs mean on a Tensor.

@@ -1,7 +1,11 @@
 """Versions of arrays: when the memory behind an array was changed in place.
 
-A version is kept for memory that was changed, and for no other, so that an op that saves an array pays nothing for it:
-a node knows the tick at which it was recorded, and whatever it saved must not have changed later.
+Two questions are answered here. *Was what a node saved changed since?* Every change has a tick of the clock that nodes
+are recorded by, so it is enough to compare (`changes_since`). *Does a tensor's history still say where its values come
+from?* Not if its memory was rewritten by a recorded op on another tensor, a view of it say, after it was computed
+(`rewritten`).
+
+A version is kept for memory that was changed, and for no other, so that an op that saves an array pays nothing for it.
 """
 
 from __future__ import annotations
@@ -58,9 +62,10 @@ def mark_changed(array: np.ndarray[Any, Any], recorded_at: int | None = None) ->
     found = changes.get(id(owner))
     if found is None:
         found = changes[id(owner)] = _Changes(owner)
-    latest_change = tick() if recorded_at is None else recorded_at
+    now = tick()
+    latest_change = max(latest_change, now)
     found.count += 1
-    found.ticks.append(latest_change)
+    found.ticks.append(now)
     if recorded_at is not None:
         rewritten[id(owner)] = recorded_at
 

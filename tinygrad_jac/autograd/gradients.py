@@ -151,7 +151,7 @@ def _seeds(roots: list[tuple[Node, Any]], create_graph: bool) -> list[tuple[Node
 def _roots(tensors: list[Any], cotangents: list[Any], batched: bool = False) -> list[tuple[Node, Any]]:
     if cotangents and len(cotangents) != len(tensors):
         raise ShapeError(
-            f"{len(tensors)} tensors need as many cotangents, not {len(cotangents)}; a cotangent is a Tensor or an array"
+            f"{len(tensors)} tensors need as many cotangents, not {len(cotangents)}; one is a Tensor or an array"
         )
     check_current(tensors)
     roots = []

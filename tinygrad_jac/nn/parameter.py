@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..dtypes import get_default_dtype
-from ..errors import GradientError
 from ..graph import Variable
 from ..tensor import Tensor
 from ..versions import mark_changed
@@ -51,15 +49,6 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
-        made = memo[id(self)] = type(self)(self.array.copy(), self.requires_grad)
-        return made
-
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        if not self.is_leaf:
-            raise GradientError("a parameter that was changed by a recorded operation cannot be pickled: detach() it")
-        return type(self), (self.array, self.requires_grad)
 
 
 def zero_grad_of(parameter: Any, set_to_none: bool) -> None:

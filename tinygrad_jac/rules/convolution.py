@@ -295,7 +295,7 @@ def _weight_by_y(out: Any, x: Any, y: Any, *, window: Window, groups: int) -> Ja
 # ------------------------------------------------------------------------------------------------ the rules
 
 conv: Primitive = primitive(
-    "conv", _conv, saves="x w",
+    "conv", _conv, saves={"x": "w", "w": "x", "b": ""},
     vjp=(lambda g, out, x, w, b, *, window, groups: _carry(
              lambda g: conv_transpose(g, w, window=window, groups=groups), g, out, _BATCH, _BATCH, groups),
          lambda g, out, x, w, b, *, window, groups: _carry(
@@ -309,7 +309,7 @@ conv: Primitive = primitive(
         "``b`` (outputs,), or the number 0 for none.",
 )
 conv_transpose: Primitive = primitive(
-    "conv_transpose", _conv_transpose, saves="y w",
+    "conv_transpose", _conv_transpose, saves={"y": "w", "w": "y"},
     vjp=(lambda g, out, y, w, *, window, groups: _carry(
              lambda g: conv(g, w, 0, window=window, groups=groups), g, out, _BATCH, _BATCH, groups),
          lambda g, out, y, w, *, window, groups: _carry(

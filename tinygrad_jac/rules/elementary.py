@@ -43,14 +43,14 @@ subtract = primitive(
               lambda out, x, y: Diagonal(np.full(y.shape, -1.0))),
 )
 multiply = primitive(
-    "mul", np.multiply, elementwise=True, saves="x y",
+    "mul", np.multiply, elementwise=True, saves={"x": "y", "y": "x"},
     vjp=(lambda g, out, x, y: g * y,
          lambda g, out, x, y: g * x),
     jacobian=(lambda out, x, y: Diagonal(y),
               lambda out, x, y: Diagonal(x)),
 )
 divide = primitive(
-    "div", np.true_divide, elementwise=True, saves="x y",
+    "div", np.true_divide, elementwise=True, saves={"x": "y", "y": "x y"},
     vjp=(lambda g, out, x, y: g / y,
          lambda g, out, x, y: -g * (x / y / y)),
     jacobian=(lambda out, x, y: Diagonal(1 / y),

@@ -22,7 +22,7 @@ from .reductions import sum
 # ------------------------------------------------------------------------------------------------ two matrices
 
 _matmul = primitive(
-    "matmul", lambda x, y: _times(x, y) if x.dtype is y.dtype else _times(*promote([x, y])), saves="x y",
+    "matmul", lambda x, y: _times(x, y) if x.dtype is y.dtype else _times(*promote([x, y])), saves={"x": "y", "y": "x"},
     vjp=(lambda g, out, x, y: _times(g, mT(y)),
          lambda g, out, x, y: _product(mT(x), g) if y.ndim > 2 else _product(mT(_rows(x)), _rows(g, out))),
     jacobian=(lambda out, x, y: Kron(Identity(x.shape[-2]), mT(y), out.shape[:-2]),
@@ -31,12 +31,13 @@ _matmul = primitive(
     doc="The matrix product of the last two axes. With Z = X Y: ∂Z/∂X = I ⊗ Yᵀ and ∂Z/∂Y = X ⊗ I.",
 )
 _linear = primitive(
-    "linear", lambda x, weight, bias: _affine(x, weight, bias), saves="x weight",
+    "linear", lambda x, weight, bias: _affine(x, weight, bias),
+    saves={"x": "weight", "weight": "x", "bias": ""},
     vjp=(lambda g, out, x, weight, bias: _times(g, weight),
          lambda g, out, x, weight, bias: _product(mT(_rows(g, out)), _rows(x)),
          lambda g, out, x, weight, bias: g),  # the engine sums over the batch
-    jacobian=(lambda out, x, weight, bias: _shaped(Kron(Identity(len(_rows(x))), weight), out.shape, x.shape),
-              lambda out, x, weight, bias: _transposed(Kron(Identity(len(weight)), _rows(x)), out.shape),
+    jacobian=(lambda out, x, weight, bias: _shaped(Kron(Identity(math.prod(x.shape[:-1])), weight), out.shape, x.shape),
+              lambda out, x, weight, bias: _transposed(Kron(Identity(weight.shape[0]), _rows(x)), out.shape),
               lambda out, x, weight, bias: Identity(out.shape)),
     doc="x Wᵀ + b. For one x: ∂z/∂x = W, ∂z/∂W = I ⊗ xᵀ (row i holds xᵀ in block i, 0 elsewhere), ∂z/∂b = I.",
 )

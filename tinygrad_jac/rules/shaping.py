@@ -153,35 +153,35 @@ def unsqueeze(x: Any, axis: Any) -> Any:
     return _reshape(x, shape=tuple(1 if k in axes else next(sizes) for k in range(-ndim, 0)))
 
 
-def _at_least(ndim: int, x: Any) -> Any:
+def _raised(ndim: int, x: Any) -> Any:
     # As NumPy and PyTorch do: a vector is the row of a matrix, a matrix the front of a stack of depth 1.
     shape = {0: (1,) * ndim, 1: (1,) * (ndim > 1) + x.shape + (1,) * (ndim > 2), 2: x.shape + (1,) * (ndim > 2)}
     return _reshape(x, shape=shape[x.ndim]) if x.ndim < ndim else x
 
 
-def _at_leasteach_axis(ndim: int, arrays: tuple[Any, ...]) -> Any:
+def _at_least(ndim: int, arrays: tuple[Any, ...]) -> Any:
     if len(arrays) == 1 and isinstance(arrays[0], Sequence):
         arrays = tuple(arrays[0])
-    made = tuple(_at_least(ndim, x) for x in arrays)
+    made = tuple(_raised(ndim, x) for x in arrays)
     return made[0] if len(made) == 1 else made
 
 
 @public(np.atleast_1d)
 def atleast_1d(*arrays: Any) -> Any:
     """Each array with one axis at least."""
-    return _at_leasteach_axis(1, arrays)
+    return _at_least(1, arrays)
 
 
 @public(np.atleast_2d)
 def atleast_2d(*arrays: Any) -> Any:
     """Each array with two axes at least: a vector becomes a row."""
-    return _at_leasteach_axis(2, arrays)
+    return _at_least(2, arrays)
 
 
 @public(np.atleast_3d)
 def atleast_3d(*arrays: Any) -> Any:
     """Each array with three axes at least: (n,) becomes (1, n, 1), (m, n) becomes (m, n, 1)."""
-    return _at_leasteach_axis(3, arrays)
+    return _at_least(3, arrays)
 
 
 # ------------------------------------------------------------------------------------------------ broadcasting
