@@ -393,7 +393,7 @@ def test_what_is_asked_for_itself_and_what_is_not_reached():
     assert "J_other 3×2 = 0" in str(J)
 
 
-@pytest.mark.parametrize("steps", [40, 300])
+@pytest.mark.parametrize("steps", [40, 150])
 def test_exponentially_many_paths_cost_what_the_graph_does(steps):
     first = leaf(randn(2))
     a, b = first, tj.sin(first)
@@ -411,7 +411,7 @@ def test_exponentially_many_paths_cost_what_the_graph_does(steps):
 def test_a_long_sequence_does_not_recurse():
     w = leaf(np.array(0.9))
     h = tj.tensor(np.array(1.0))
-    for _ in range(3000):
+    for _ in range(1500):
         h = tj.sin(h * w)
     J = chain(h, {"w": w})
     close(J.dense(), whole(h, [w]), 1e-10, "dense")

@@ -336,7 +336,9 @@ def test_hessian_of_several_arguments_and_outputs():
     close(vector.array, jacrev(jacrev(f))(x).array, EXACT, "of a vector")
 
 
-@pytest.mark.parametrize("order", list(itertools.product([jacrev, jacfwd], repeat=3)), ids=str)
+@pytest.mark.parametrize(
+    "order", list(itertools.product([jacrev, jacfwd], repeat=3)), ids=lambda order: "-".join(f.__name__ for f in order)
+)
 def test_third_derivatives(order):
     x = t(X)
     one, two, three = order
@@ -442,6 +444,32 @@ def test_the_graph_is_dropped():
         assert seen[1]() is None
     finally:
         gc.enable()
+
+
+def test_a_long_graph_around_is_not_visited():
+    """A derivative within a graph costs what its own function does, however much was recorded before."""
+    h = t(np.array(0.5), requires_grad=True)
+    for _ in range(2000):
+        h = tj.sin(h)
+    seen = []
+
+    class Counting:
+        """Stands for the parents of a node far below; counts who looks at them."""
+
+        def __iter__(self):
+            seen.append(1)
+            return iter(())
+
+    node = h.node
+    for _ in range(5):
+        (node,) = node.parents
+    node.parents = Counting()
+    y = grad(lambda x: x**3)(h)
+    assert y.requires_grad
+    jvp(lambda x: x**3, (h,), (t(np.array(1.0)),))
+    assert not seen
+    y.backward()
+    assert seen
 
 
 def test_the_function_runs_once():

@@ -187,18 +187,20 @@ _age = operator.attrgetter("order")
 def nodes_between(roots: Iterable[Node], wanted: Iterable[Node] | None = None) -> list[Node]:
     """The nodes that lead from ``roots`` to ``wanted`` (to any leaf if None), newest first.
 
-    Iterative and linear in the number of nodes and edges, whatever the number of paths.
+    Iterative and linear in the number of nodes and edges, whatever the number of paths. Nothing is visited that is
+    older than all that is wanted: it cannot lead there.
     """
     stack = list(roots)
     seen = set(stack)
+    leading = None if wanted is None else set(wanted)
+    oldest = min((node.order for node in leading), default=0) if leading is not None else 0
     while stack:
         for parent in stack.pop().parents:
-            if parent is not None and parent not in seen:
+            if parent is not None and parent.order >= oldest and parent not in seen:
                 seen.add(parent)
                 stack.append(parent)
     nodes = sorted(seen, key=_age)
-    if wanted is not None:
-        leading = set(wanted)
+    if leading is not None:
         for node in nodes:
             if node not in leading and not leading.isdisjoint(node.parents):
                 leading.add(node)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import dtypes
+from .. import dtypes, versions
 from ..errors import GradientError, ShapeError
-from ..graph import Leaf, Node, Variable, nodes_between, walk_back, wrap
+from ..graph import Leaf, Node, Variable, walk_back, wrap
 from ..jacobians.base import Shape
 from ..jacobians.links import Links
 from ..modes import enable_grad, mode
@@ -59,7 +59,7 @@ class Trace:
         self.tree: Any = given[chosen[0]] if isinstance(argnums, int) else tuple(given[k] for k in chosen)
         # Arrays and numbers may be given in place of Tensors; then arrays come back.
         self._plain = not any(isinstance(leaf, Variable) for leaf in leaves(self.tree))
-        self._own: set[Node] = set()
+        start = versions.tick()
         for k in chosen:
             given[k] = map_leaves(self._enter, given[k])
         self.inputs = [leaf for k in chosen for leaf in leaves(given[k])]
@@ -77,9 +77,7 @@ class Trace:
         self.result = answer
         self.outputs = [_output(leaf) for leaf in leaves(answer)]
         roots = [t.node for t in [*self.outputs, *leaves(self.aux)] if isinstance(t, Variable) and t.node is not None]
-        self.recorded = outside and any(
-            isinstance(node, Leaf) and node not in self._own for node in nodes_between(roots)
-        )
+        self.recorded = outside and _reaches_before(start, roots)
         self._links: dict[bool, Links] = {}
 
     def _enter(self, leaf: Any) -> Any:
@@ -98,7 +96,6 @@ class Trace:
             entry.node = positive.record(array, [array], [leaf.node], {})
         else:
             entry.node = Leaf(entry)
-            self._own.add(entry.node)
         return entry
 
     # -------------------------------------------------------------------------------------------- out of it
@@ -150,6 +147,20 @@ class Trace:
         """The outputs that do not depend on any input."""
         leads = {link.node for link in self.links(self.recorded)} | {t.node for t in self.inputs}
         return [k for k, t in enumerate(self.outputs) if t.node not in leads]
+
+
+def _reaches_before(start: int, roots: Sequence[Node]) -> bool:
+    """Whether something computed since a tick of the clock depends on what was there before."""
+    stack, seen = list(roots), set(roots)
+    while stack:
+        node = stack.pop()
+        if node.order < start:
+            return True
+        for parent in node.parents:
+            if parent is not None and parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
+    return False
 
 
 def _positions(argnums: int | Sequence[int], count: int) -> list[int]:
