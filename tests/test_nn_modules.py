@@ -761,6 +761,7 @@ def cnn(nn):
 def test_training_runs_agree_with_pytorch(network, criterion, optimizer, options):
     """Epochs over batches, evaluation in between, from equal weights: losses and what is learnt to 1e-9."""
     torch = pytest.importorskip("torch")
+    manual_seed(0)
     ours, theirs = network(nn).double(), network(torch.nn).double()
     theirs.load_state_dict({k: torch.tensor(v.numpy()) for k, v in ours.state_dict().items()})
     rng = np.random.default_rng(0)
