@@ -1,0 +1,7 @@
+"""What is measured. Each module has its ``ROWS``.
+
+PyTorch's names are this library's names, so most work is written once, as a function of the library that does it.
+Nothing heavy is imported at the head of these modules: each side's process imports its own library, and no other.
+"""
+
+MODULES = ("mlp", "small_ops", "chain", "jacobian", "cnn", "attention", "adam", "startup")  # in the table's order
