@@ -347,9 +347,9 @@ def argument_names(function: Any, name: str, shapes: Sequence[tuple[int, ...]]) 
         return [""] * len(shapes)
     try:
         bound = signature.bind(*shapes)
-    except TypeError:
-        given = "1 shape was" if len(shapes) == 1 else f"{len(shapes)} shapes were"
-        raise UsageError(f"{name} takes {signature}, and {given} given: give one for each tensor") from None
+    except TypeError as error:
+        given = "1 tensor" if len(shapes) == 1 else f"{len(shapes)} tensors"
+        raise UsageError(f"{name}{signature} cannot be called with {given}, one for each shape: {error}") from None
     names: list[str] = []
     for key, value in bound.arguments.items():
         variadic = signature.parameters[key].kind is inspect.Parameter.VAR_POSITIONAL
