@@ -29,8 +29,8 @@ IDX = {
 
 
 def start(script, *options, **settings):
-    """Run an example; warnings are errors in it, as in the tests."""
-    environment = {**os.environ, "PYTHONWARNINGS": "error", "PYTHONIOENCODING": "utf-8"}
+    """Run an example: warnings are errors in it, as in the tests, and it leaves processors for other tests."""
+    environment = {**os.environ, "PYTHONWARNINGS": "error", "PYTHONIOENCODING": "utf-8", "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, str(EXAMPLES / script), *map(str, options)]
     return subprocess.run(command, capture_output=True, encoding="utf-8", env=environment, timeout=300, **settings)
 
@@ -109,6 +109,21 @@ def test_a_progress_bar_in_a_terminal(tmp_path):
     assert run.returncode == 0
     assert b"epoch 1/1:" in seen
     assert run.stdout.splitlines()[-1].startswith("test accuracy")
+
+
+def test_what_is_not_installed_is_not_needed(tmp_path):
+    script = EXAMPLES / "train_digits.py"
+    code = f"""
+import runpy, sys
+sys.modules["matplotlib"] = sys.modules["tqdm"] = None
+sys.argv = ["train_digits.py", "--epochs", "1", "--out", {str(tmp_path)!r}]
+sys.path.insert(0, {str(EXAMPLES)!r})
+runpy.run_path({str(script)!r}, run_name="__main__")
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", timeout=300)
+    assert accuracy_of(run) > 0.5
+    assert run.stderr == "no pictures: they need matplotlib (pip install matplotlib)\n"
+    assert not list(tmp_path.iterdir())
 
 
 def test_options_are_checked(tmp_path):
