@@ -73,7 +73,7 @@ def promote(values: list[Any]) -> list[Any]:
     ``values`` are ndarrays and Python scalars; Python scalars stay as they are (weak), bools too, since NumPy
     promotes both as PyTorch does.
     """
-    values = [v.item() if isinstance(v, np.generic) and v.dtype.kind in "biufc" else v for v in values]
+    values = [v.item() if isinstance(v, np.generic) and v.dtype.kind in "iufc" else v for v in values]
     arrays = [v for v in values if isinstance(v, np.ndarray)]
     inexact = [a for a in arrays if a.dtype.kind in "fc"]
     if inexact:

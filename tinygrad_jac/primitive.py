@@ -147,7 +147,7 @@ class Primitive:
 
     def _constant(self, given: Any) -> Any:
         """An operand that is no Tensor: an ndarray of numbers, or a Python number for a NumPy scalar (weak as such)."""
-        if isinstance(given, np.generic) and given.dtype.kind in "biufc":
+        if isinstance(given, np.generic) and given.dtype.kind in "iufc":
             return given.item()
         array = given if type(given) is ndarray else np.asarray(given)
         if array.dtype.kind not in "biufc":
