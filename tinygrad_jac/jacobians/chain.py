@@ -24,9 +24,9 @@ from .structures import Identity, Selection
 class Chain(Jacobian):
     """The Jacobian of an output with respect to parameters, as the local Jacobians along the graph between them.
 
-    Made by `chain`. As a `Jacobian` its input is the vector θ of all parameters, one after the other: ``J @ v`` and
-    ``J.T @ u`` are products with vectors of the parameters and of the output, and ``J @ J.T`` is the empirical neural
-    tangent kernel. None of them writes J out.
+    Made by `chain`. As a `Jacobian` its input is the vector θ of all parameters, one after the other: ``J @ v``, of the
+    output's shape, and ``J.T @ u`` are products with vectors of the parameters (or dicts of arrays by name) and of the
+    output, and ``J @ J.T`` is the empirical neural tangent kernel. None of them writes J out.
 
     Attributes
     ----------

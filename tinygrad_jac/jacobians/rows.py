@@ -155,7 +155,7 @@ def add_gram(gram: np.ndarray[Any, Any], left: Sequence[Any], right: Sequence[An
     """
     x = merged(left)
     y = x if right is left else merged(right)
-    if isinstance(x, Apart) and isinstance(y, Apart) and x.stride == y.stride:
+    if isinstance(x, Apart) and isinstance(y, Apart) and (x.samples, x.stride) == (y.samples, y.stride):
         every = np.arange(gram.shape[1])
         gram[:, every, :, every] += np.einsum("kbn,lbn->bkl", x.parts(), y.parts())
         return
