@@ -266,3 +266,20 @@ def test_refusals():
         jacobian(np.abs, np.ones(1), method="magic")
     with pytest.raises(ShapeError, match=r"\(1,\).*\(2,\)"):
         jacobian(lambda x: x[x > 1], np.array([2.0, 1.0]))
+
+
+def test_an_output_that_moves_in_steps_coarser_than_its_own_last_digit():
+    """The log-probability of a confident class: about -1e-8, in multiples of the last digit of 1."""
+
+    def log_softmax(x):
+        z = x - x.max()
+        return z - np.log(np.exp(z).sum())
+
+    r = np.random.default_rng(0)
+    for gap in np.linspace(14, 24, 11):
+        x, v = r.standard_normal(4), r.standard_normal(4)
+        x[0] += gap
+        p = np.exp(x - x.max()) / np.exp(x - x.max()).sum()
+        found = directional(refusing_complex(log_softmax), x, v)
+        error = np.abs(found.value.reshape(-1) - (v - p @ v))
+        assert (error <= found.error.reshape(-1) + 1e-15).all(), gap

@@ -429,12 +429,24 @@ def _sample(f: _Function, entries: np.ndarray[Any, Any], steps: Sequence[float])
     return [ahead, behind, ((x + moved - x) / scale)[..., None], ((x - (x - moved)) / scale)[..., None]]
 
 
+def _quantum(rise: Any, fall: Any, start: Any) -> Any:
+    """The step in which an output moves, where some changes of the input do not move it at all; else 0.
+
+    The logarithm of a probability near 1 moves by multiples of the last digit of 1, though its own last digit is far
+    smaller: a noise that repeated evaluation does not show.
+    """
+    moves = np.abs(np.concatenate([rise, fall]))
+    least = np.min(moves, axis=0, where=moves > 0, initial=np.inf)
+    still = (moves == 0).any(axis=0)
+    return np.where(still & (least <= 64 * EPS * np.fmax(np.nanmax(moves, axis=0), 1.0)), least, 0.0)
+
+
 def _differentiate(f: _Function, samples: Samples, steps: Sequence[float]) -> _Sides:
     """Derivatives at step zero, central and from each side, and what the sides say of each other."""
     ahead, behind, plus, minus = samples
     rise, fall = ahead - f.start, f.start - behind
     touched = ((rise != 0) | (fall != 0)).any(axis=0)
-    noise = np.where(touched, 3 * f.noise, 0.0)
+    noise = np.fmax(np.where(touched, 3 * f.noise, 0.0), _quantum(rise, fall, f.start))
     value, error = _extrapolate((ahead - behind) / (plus + minus), steps, 2, noise)
     right, right_error = _extrapolate(rise / plus, steps, 1, 2 * noise)
     left, left_error = _extrapolate(fall / minus, steps, 1, 2 * noise)
