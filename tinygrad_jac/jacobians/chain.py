@@ -6,7 +6,6 @@ the local Jacobians between parameters and output, in their structured forms, an
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
@@ -205,16 +204,12 @@ class Chain(Jacobian):
         found = np.zeros((samples, stride, samples2, stride2), self.output.dtype)
         by_seed = found.transpose(1, 0, 3, 2)
         # Some seeds at a time, the walks side by side: what is held twice for a moment is a part only.
-        parts, parts2 = _quarters(stride), _quarters(stride2)
-        theirs = None if other is None or other is self else dict(other._rows(parts2))
-        for name, ours in self._rows(parts):
-            for i, left in enumerate(ours):
-                for j, right in enumerate(ours if theirs is None else theirs.get(name, ())):
-                    if theirs is not None or i <= j:
-                        add_gram(by_seed[parts[i], :, parts2[j], :], left, right)
-        if theirs is None:
-            for one, two in itertools.combinations(parts, 2):
-                by_seed[two, :, one, :] = by_seed[one, :, two, :].transpose(2, 3, 0, 1)
+        theirs = None if other is None or other is self else dict(other._rows(_parts(stride2)))
+        for name, ours in self._rows(_parts(stride)):
+            if theirs is None:
+                add_gram(by_seed, ours)
+            elif name in theirs:
+                add_gram(by_seed, ours, theirs[name])
         return found.reshape(samples * stride, samples2 * stride2)
 
     def row_norms(self) -> np.ndarray[Any, Any]:
@@ -328,9 +323,9 @@ class Chain(Jacobian):
         return "\n".join(lines)
 
 
-def _quarters(count: int) -> list[slice]:
-    """0, …, count - 1 in four parts."""
-    step = max(1, -(-count // 4))
+def _parts(count: int) -> list[slice]:
+    """0, …, count - 1 in three parts."""
+    step = max(1, -(-count // 3))
     return [slice(start, min(start + step, count)) for start in range(0, count, step)]
 
 

@@ -6,6 +6,7 @@ these are the outer products a ⊗ δ of the layer's input and its error signal,
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -141,42 +142,62 @@ def _flat(c: Array) -> Array:
     return c.reshape((*c.shape[:2], math.prod(c.shape[2:])))
 
 
-def add_gram(gram: np.ndarray[Any, Any], left: Sequence[Any], right: Sequence[Any]) -> None:
-    """Add to ``gram[k, b, k', b']`` the inner products of rows (k, b) and (k', b') of one argument.
+def add_gram(gram: np.ndarray[Any, Any], left: Sequence[Any], right: Sequence[Any] | None = None) -> None:
+    """Add to ``gram[k, b, k', b']`` the inner products of the rows (k, b) and (k', b') of one argument.
 
     Parameters
     ----------
     gram : ndarray of shape (lead, samples, lead', samples')
-    left, right : contributions, each with one leading axis
+    left, right : sequence of contributions
+        The rows in parts, one after another along their one leading axis; without ``right``, of the left with
+        themselves.
 
     Notes
     -----
     Of factored rows, ⟨a ⊗ u, a' ⊗ u'⟩ = ⟨a, a'⟩ ⟨u, u'⟩: two small Gram matrices, multiplied entry by entry.
     """
-    x = merged(left)
-    y = x if right is left else merged(right)
-    if isinstance(x, Apart) and isinstance(y, Apart) and (x.samples, x.stride) == (y.samples, y.stride):
+    xs = [merged(part) for part in left]
+    ys = xs if right is None else [merged(part) for part in right]
+    kinds = {type(rows) for rows in (*xs, *ys)}
+    x, y = xs[0], ys[0]
+    inputs: Any = None
+    if kinds == {Outer} and x.swapped == y.swapped:
+        inputs = np.einsum("btn,csn->tsbc", x.a, y.a, optimize=True)  # the same for all parts
+    elif kinds != {Apart} or (x.samples, x.stride) != (y.samples, y.stride):
+        xs = [_flat(full(rows)) for rows in xs]
+        ys = xs if right is None else [_flat(full(rows)) for rows in ys]
+    starts, starts2 = (list(itertools.accumulate((_count(rows) for rows in some), initial=0)) for some in (xs, ys))
+    for i, one in enumerate(xs):
+        for j, two in enumerate(ys):
+            if right is not None or j >= i:
+                block = gram[starts[i] : starts[i + 1], :, starts2[j] : starts2[j + 1]]
+                _add_products(block, one, two, inputs)
+                if right is None and j > i:
+                    mirrored = gram[starts[j] : starts[j + 1], :, starts[i] : starts[i + 1]]
+                    mirrored[...] = block.transpose(2, 3, 0, 1)
+
+
+def _count(rows: Any) -> int:
+    return len(rows.u if isinstance(rows, Outer) else rows.c if isinstance(rows, Apart) else rows)
+
+
+def _add_products(gram: np.ndarray[Any, Any], x: Any, y: Any, inputs: Any) -> None:
+    if isinstance(x, Apart):
         every = np.arange(gram.shape[1])
         gram[:, every, :, every] += np.einsum("kbn,lbn->bkl", x.parts(), y.parts())
-        return
-    if isinstance(x, Outer) and isinstance(y, Outer) and x.swapped == y.swapped:
-        inputs = np.einsum("btn,csn->tsbc", x.a, y.a, optimize=True)
-        for t, s in np.ndindex(inputs.shape[:2]):
-            _add_products(gram, x.u[:, :, t], y.u[:, :, s], inputs[t, s])
+    elif inputs is None:
+        gram += _products(x, y)
     else:
-        _add_products(gram, _flat(full(x)), _flat(full(y)), None)
+        for t, s in np.ndindex(inputs.shape[:2]):
+            products = _products(x.u[:, :, t], y.u[:, :, s])
+            products *= inputs[t, s][:, None, :]
+            gram += products
 
 
-def _add_products(gram: np.ndarray[Any, Any], u: Array, w: Array, weights: Array | None) -> None:
-    """Add ⟨u[k, b], w[k', b']⟩, times ``weights[b, b']``; some rows at a time, so as not to double the memory."""
-    lead, samples, n = u.shape
-    every = w.reshape(-1, n).T
-    step = max(1, 64 // samples)
-    for k in range(0, lead, step):
-        products = (u[k : k + step].reshape(-1, n) @ every).reshape(-1, *gram.shape[1:])
-        if weights is not None:
-            products *= weights[:, None, :]
-        gram[k : k + step] += products
+def _products(u: Array, w: Array) -> Array:
+    """⟨u[k, b], w[k', b']⟩, by one product of tall matrices."""
+    n = u.shape[-1]
+    return (u.reshape(-1, n) @ w.reshape(-1, n).T).reshape(*u.shape[:2], *w.shape[:2])
 
 
 def squared_norms(contributions: Sequence[Any]) -> np.ndarray[Any, Any]:
