@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import itertools
 import json
 import math
 import re
+import shutil
+import subprocess
 import threading
 import time
 
@@ -896,3 +899,39 @@ class TestReport:
         )
         assert [v for v in reporting.VERDICTS if f'"{v}"' not in source] == []
         assert set(reporting.HARMLESS) < set(reporting.VERDICTS)
+
+
+class TestTheDrawing:
+    @staticmethod
+    def drawn(faulty=False):
+        x = tj.tensor(np.array([0.3, 0.7]), requires_grad=True)
+        with contextlib.ExitStack() as stack:
+            if faulty:
+                stack.enter_context(planted_fault("exp", "x", "vjp*1.01"))
+            report = stack.enter_context(debug_mode(raise_on_failure=False))
+            (x.exp() * x + 1).sum().backward()
+        return report
+
+    def test_ops_edges_and_leaves(self):
+        dot = self.drawn().to_dot()
+        assert dot.count(" -> ") == 5  # exp(x), mul(exp, x), add, sum: x is used twice
+        assert dot.count("shape=ellipse") == 1
+        assert dot.count("penwidth=1") == 5
+        assert reporting.WRONG[1] not in dot
+        assert "test_debug.py:" in dot
+
+    def test_equal_graphs_give_equal_text(self):
+        assert self.drawn().to_dot() == self.drawn().to_dot()
+
+    def test_what_is_wrong_is_seen_without_colours_too(self):
+        dot = self.drawn(faulty=True).to_dot()
+        wrong = [line for line in dot.splitlines() if "penwidth=3" in line]
+        assert sum("x: wrong VJP" in line for line in wrong) == 1  # exp's; the sum at the leaf is wrong with it
+        assert all(reporting.WRONG[1] in line for line in wrong)
+
+    @pytest.mark.skipif(shutil.which("dot") is None, reason="needs Graphviz")
+    def test_graphviz_reads_it(self):
+        for faulty in (False, True):
+            run = subprocess.run(["dot", "-Tsvg"], input=self.drawn(faulty).to_dot(), capture_output=True, text=True)
+            assert run.returncode == 0, run.stderr
+            assert "<svg" in run.stdout

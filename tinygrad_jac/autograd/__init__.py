@@ -5,16 +5,17 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import function, functional
-from .function import Function
 from .gradients import accumulate, backward, grad
 
 if TYPE_CHECKING:
-    from ..checks.gradcheck import GradcheckError, gradcheck, gradgradcheck
+    from ..checks.gradcheck import GradcheckError, KinkError, gradcheck, gradgradcheck
+    from . import function, functional
+    from .function import Function
 
 __all__ = [
     "Function",
     "GradcheckError",
+    "KinkError",
     "accumulate",
     "backward",
     "function",
@@ -24,8 +25,17 @@ __all__ = [
     "gradgradcheck",
 ]
 
+# Loaded when first asked for, as in the package's own __init__.
+_LAZY = {
+    "Function": ".function",
+    **dict.fromkeys(("function", "functional"), ""),
+    **dict.fromkeys(("gradcheck", "gradgradcheck", "GradcheckError", "KinkError"), "..checks.gradcheck"),
+}
+
 
 def __getattr__(name: str) -> Any:
-    if name not in ("gradcheck", "gradgradcheck", "GradcheckError"):
+    if name not in _LAZY:
         raise AttributeError(f"tinygrad_jac.autograd has no attribute {name!r}")
-    return getattr(importlib.import_module("..checks.gradcheck", __package__), name)
+    if not _LAZY[name]:
+        return importlib.import_module(f".{name}", __package__)
+    return getattr(importlib.import_module(_LAZY[name], __package__), name)

@@ -157,6 +157,7 @@ class debug_mode(Observer):
                 if parent is not None:
                     values = known.values if known else None
                     row = auditing.audit(node, index, g, values, self.settings, place)
+                    row.source = parent.order
                     self._rows[node, index] = row
                     self._add(row)
 

@@ -33,6 +33,9 @@ VERDICTS = {
     "raises": "a rule or a statement raised an exception",
 }
 HARMLESS = ("ok", "kink", "unchecked")
+# Fill and line of what was found, told apart by those who do not see red and green too (Okabe and Ito, 2008).
+COLOURS = {"ok": ("#cfe8f7", "#0072b2"), "kink": ("#fdf0c4", "#b8860b"), "unchecked": ("#eeeeee", "#777777")}
+WRONG = ("#f9d5bd", "#d55e00")
 CHECKS = ("vjp", "adjoint", "numerical", "product")
 COLUMNS = ("op", "argument", "shapes", "J", "structure", "density", *CHECKS, "verdict", "where")
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -70,6 +73,8 @@ class Row:
     op, argument : str
     node : int
         The ``order`` of the graph's node, by which the row and the node find each other.
+    source : int
+        The ``order`` of the node that the argument came from.
     out_shape, in_shape : tuple of int
     structure : str
         Of the stated Jacobian; empty where there is none.
@@ -99,6 +104,7 @@ class Row:
     errors: dict[str, float] = field(default_factory=dict)
     place: Place | None = None
     probed: bool = False
+    source: int = 0
 
     @property
     def ok(self) -> bool:
@@ -205,6 +211,50 @@ class Report:
         said = [f"* {row}" for row in self.failures]
         return "\n".join([*shown, "", self.summary, *(["", *said] if said else [])])
 
+    def to_dot(self) -> str:
+        """The audited graph in Graphviz's language: ops and edges coloured by verdict, leaves as ellipses.
+
+        An edge that is wrong is thick and carries its verdict, so that it is found in print too; each op shows the
+        place in the user's code. Render it with ``graphviz.Source(report.to_dot())`` or ``dot -Tsvg``.
+
+        Examples
+        --------
+        >>> import tinygrad_jac as tj
+        >>> x = tj.tensor([1.0, 2.0], requires_grad=True)
+        >>> with tj.debug_mode() as report:
+        ...     x.exp().sum().backward()
+        >>> print(report.to_dot().count(" -> "))
+        2
+        """
+        edges = {(row.node, row.argument): row for row in self.rows}  # audited twice, the last one counts
+        ops = {row.node: row for row in edges.values()}
+        style = 'shape=box, style="filled,rounded", fontname="sans-serif"'
+        lines = ["digraph audit {", "  rankdir=BT;", f"  node [{style}];"]
+        names: dict[int, str] = {}
+        for order in sorted({*ops, *(row.source for row in edges.values())}):
+            names[order] = f"n{len(names)}"  # the same for the same graph, whatever was recorded before
+            row = ops.get(order)
+            if row is None:
+                shape = next(r.in_shape for r in edges.values() if r.source == order)
+                lines.append(f'  {names[order]} [label="{shape}", shape=ellipse, fillcolor="#ffffff"];')
+                continue
+            fill, line = self._colours(self.verdict(order) or "ok")
+            text = "\\n".join(_quoted(part) for part in (row.op, str(row.out_shape), str(row.place or "")) if part)
+            lines.append(f'  {names[order]} [label="{text}", fillcolor="{fill}", color="{line}"];')
+        for (order, argument), row in sorted(edges.items()):
+            _, line = self._colours(row.verdict)
+            label = f"{argument}: {row.verdict}" if row.verdict != "ok" else argument
+            width = 1 if row.ok else 3
+            lines.append(
+                f"  {names[row.source]} -> {names[order]} "
+                f'[label="{_quoted(label)}", color="{line}", penwidth={width}, tooltip="{_quoted(row.message)}"];'
+            )
+        return "\n".join([*lines, "}"]) + "\n"
+
+    @staticmethod
+    def _colours(verdict: str) -> tuple[str, str]:
+        return COLOURS.get(verdict, WRONG)
+
     def to_json(self, indent: int | None = None) -> str:
         """All rows, ungrouped, each with its node's ``order``; numbers that JSON does not have are null."""
         rows = [
@@ -274,3 +324,8 @@ def _finite(number: float) -> float | None:
 
 def _largest_error(row: Row) -> float:
     return max(row.errors.values(), default=0.0)
+
+
+def _quoted(text: str) -> str:
+    """Text as it may stand between the quotes of a DOT string."""
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

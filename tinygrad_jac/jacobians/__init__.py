@@ -1,9 +1,8 @@
 """Structured Jacobians: the matrices of the textbook, in the form in which the textbook writes them."""
 
 from .base import Compose, Jacobian, Sum, Transposed
-from .chain import Chain as Chain
-from .chain import chain as chain
-from .links import AlongGraph as AlongGraph
+from .chain import Chain, chain
+from .links import AlongGraph
 from .structures import (
     BlockDiag,
     Contraction,
@@ -17,7 +16,9 @@ from .structures import (
 )
 
 __all__ = [
+    "AlongGraph",
     "BlockDiag",
+    "Chain",
     "Compose",
     "Contraction",
     "Dense",
@@ -30,4 +31,5 @@ __all__ = [
     "Sum",
     "Toeplitz",
     "Transposed",
+    "chain",
 ]
