@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,16 +18,12 @@ SCRIPT = "from time import perf_counter; start = perf_counter(); import {}; prin
 def by_import(name: str) -> Step:
     # With bytecode in a folder of its own, which the first call fills: an installed library has its own compiled by
     # pip, a work tree perhaps not, and compiling takes longer than all the rest.
-    cache = tempfile.TemporaryDirectory(prefix="bytecode-")
+    cache = tempfile.mkdtemp(prefix="bytecode-")
+    atexit.register(shutil.rmtree, cache)
     env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    env["PYTHONPYCACHEPREFIX"] = cache.name
+    env["PYTHONPYCACHEPREFIX"] = cache
     command = [sys.executable, "-c", SCRIPT.format(name)]
-
-    def step() -> float:
-        assert cache.name  # the folder is there for as long as the step is
-        return float(subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True).stdout)
-
-    return step
+    return lambda: float(subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
 ROWS = [
