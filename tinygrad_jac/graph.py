@@ -321,9 +321,12 @@ def walk_back(
 def _own(c: Array, g: Array, out: Any, args: tuple[Any, ...]) -> np.ndarray[Any, Any]:
     """A cotangent that may be handed out: itself if the rule allocated it, a copy of what belongs to somebody else.
 
-    A rule may return its cotangent, a view of one, or even something that is saved.
+    A rule may return its cotangent, a view of one, or even something that is saved. A transpose or a reshape of what it
+    allocated is a view too, of an array that nothing else refers to: not copying that saves a large gradient a pass.
     """
-    if type(c) is not np.ndarray or c.base is not None or c is g or c is out or any(c is a for a in args):
+    if type(c) is not np.ndarray or c is g or c is out or any(c is a for a in args):
+        return np.array(c)
+    if c.base is not None and not (c.flags.writeable and c.size == np.size(c.base) and versions.alone(c)):
         return np.array(c)
     return c
 

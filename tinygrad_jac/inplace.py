@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +11,7 @@ from .errors import GradientError, ShapeError
 from .graph import Leaf, Variable, array_of, wrap
 from .modes import mode
 from .primitive import Primitive
-from .versions import mark_changed, owner_of
+from .versions import alone, mark_changed, owner_of
 
 
 def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -104,7 +103,7 @@ def _apart(operand: Any, array: np.ndarray[Any, Any]) -> Any:
 def _check_history(target: Any, name: str) -> None:
     """Refuse to record a change that some other tensor would show in its values, but not in its gradient."""
     node = target.node
-    if node is None and _is_held_elsewhere(target):
+    if node is None and not alone(target.array):
         raise GradientError(
             f"'{name}' would write values that depend on a gradient into memory of shape {target.array.shape} that "
             "another tensor or array shows as well, which would not know of it: write to the whole tensor at once "
@@ -116,29 +115,6 @@ def _check_history(target: Any, name: str) -> None:
         owner = node.owner()
         if owner is not None and owner_of(owner.array) is owner_of(target.array):
             refuse_leaf(owner, name)
-
-
-def _is_held_elsewhere(target: Any) -> bool:
-    """Whether something besides this Tensor refers to the memory that it shows."""
-    held = owner_of(target.array)
-    return sys.getrefcount(held) > (_HELD_AS_VIEW if held is not target.array else _HELD_AS_OWNER)
-
-
-_HELD_AS_OWNER = _HELD_AS_VIEW = sys.maxsize
-
-
-def _measure() -> None:
-    """How many references an array has that nothing else holds: found out, since it differs between Pythons."""
-    global _HELD_AS_OWNER, _HELD_AS_VIEW
-    counts = []
-    for target in (wrap(np.zeros(4)), wrap(np.zeros(4)[:2])):
-        held = owner_of(target.array)
-        counts.append(sys.getrefcount(held))
-        del held
-    _HELD_AS_OWNER, _HELD_AS_VIEW = counts
-
-
-_measure()
 
 
 def _move_retained(before: Any, after: Any) -> None:

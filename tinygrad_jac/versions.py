@@ -11,6 +11,7 @@ A version is kept for memory that was changed, and for no other, so that an op t
 from __future__ import annotations
 
 import itertools
+import sys
 import weakref
 from collections import deque
 from typing import Any
@@ -74,3 +75,23 @@ def changes_since(array: np.ndarray[Any, Any], order: int) -> tuple[int, int]:
     """The version of an array, and how many of its changes came after a tick."""
     found = changes.get(id(owner_of(array)))
     return (found.count, sum(t > order for t in found.ticks)) if found else (0, 0)
+
+
+def alone(array: np.ndarray[Any, Any]) -> bool:
+    """Whether nothing but this array refers to the memory that it shows: no view, no owner, nobody who saved it."""
+    held = owner_of(array)
+    return sys.getrefcount(held) <= (_REFERENCES[held is not array])
+
+
+def _measure() -> tuple[int, int]:
+    """The references to an array that is alone, as owner and as viewed: found out, since it differs between Pythons."""
+
+    def count(array: np.ndarray[Any, Any]) -> int:
+        held = owner_of(array)
+        return sys.getrefcount(held)
+
+    owner, view = np.zeros(4), np.zeros(4)[:2]
+    return count(owner), count(view)
+
+
+_REFERENCES = _measure()
