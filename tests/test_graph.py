@@ -514,7 +514,7 @@ class TestScale:
             w.grad = None
 
         tracemalloc.start()
-        for _ in range(200):  # until free lists and caches have their size
+        for _ in range(1500):  # until the free lists and caches of the interpreter have their size
             step()
         gc.collect()
         before = tracemalloc.get_traced_memory()[0]
