@@ -195,6 +195,7 @@ class TestKron(StructureSuite):
             (Kron(Identity(3), b), np.kron(np.eye(3), b)),
             (Kron(a, Identity(2)), np.kron(a, np.eye(2))),
             (Kron(stack, b), blocks),
+            (Kron(Identity(3), np.zeros((2, 0))), np.zeros((6, 0))),
         ]
 
     def test_products_of_products(self):

@@ -649,7 +649,8 @@ def _rows_times(stack: Array, matrix: Array) -> Array:
     """A stack of matrices times one: as one tall matrix, which is one product instead of many."""
     if matrix.ndim > 2 or stack.ndim <= 2:
         return stack @ matrix
-    return (stack.reshape((-1, stack.shape[-1])) @ matrix).reshape((*stack.shape[:-1], matrix.shape[-1]))
+    rows = math.prod(stack.shape[:-1])
+    return (stack.reshape((rows, stack.shape[-1])) @ matrix).reshape((*stack.shape[:-1], matrix.shape[-1]))
 
 
 def _matrix_product(left: Array, right: Array) -> Array:
