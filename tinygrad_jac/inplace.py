@@ -109,8 +109,10 @@ def _check_history(target: Any, name: str) -> None:
             "another tensor or array shows as well, which would not know of it: write to the whole tensor at once "
             "(out[0, 1] = v, not out[0][1] = v), before views of it are taken"
         )
-    while node is not None and node.primitive is not None and len(node.parents) == 1:
-        node = node.parents[0]  # through views, down to what they are views of
+    # A view may be one of a leaf: look through the ops that it went through. What owns its memory is no view, so that
+    # a long chain of ops changed in place is not followed at every step.
+    while target.array.base is not None and node is not None and node.primitive is not None and len(node.parents) == 1:
+        node = node.parents[0]
     if isinstance(node, Leaf):
         owner = node.owner()
         if owner is not None and owner_of(owner.array) is owner_of(target.array):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Variable, wrap
+from ..graph import Variable, array_of, wrap
 from ..jacobians import Diagonal, Identity
 from ..primitive import Primitive, primitive, ufuncs
 from ..spelling import public, unrecorded
@@ -330,7 +330,7 @@ def _share(g: Any, x: Any, y: Any) -> Any:
 def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     """``x`` where the condition holds, else ``y``; with the condition alone, the indices where it holds."""
     if x is None and y is None:
-        return tuple(wrap(i) for i in np.nonzero(_array_of(condition)))
+        return tuple(wrap(i) for i in np.nonzero(np.asarray(array_of(condition))))
     condition = condition if isinstance(condition, Variable) else np.asarray(condition)
     return _where(condition if condition.dtype.kind == "b" else condition != 0, x, y)
 
@@ -377,11 +377,6 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def _array_of(x: Any) -> Any:
-    return np.asarray(getattr(x, "array", x))
-
-
-@public()
 def lerp(x: Any, end: Any, weight: Any) -> Any:
     """The point between ``x`` and ``end``: ``x + weight * (end - x)``."""
     return x + weight * (end - x)

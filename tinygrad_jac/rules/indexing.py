@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import ShapeError
-from ..graph import Variable, wrap
+from ..graph import Variable, array_of, wrap
 from ..jacobians import Selection
 from ..primitive import Primitive, primitive
 from ..spelling import public
@@ -177,7 +177,7 @@ def frozen(index: Any) -> tuple[Any, ...]:
 def _entry(entry: Any) -> Any:
     if type(entry) in _BASIC:
         return entry
-    array = np.array(getattr(entry, "array", entry))
+    array = np.array(array_of(entry))
     if array.dtype.kind == "b":
         return array
     if array.dtype.kind in "iu" or (isinstance(entry, Sequence) and not array.size):

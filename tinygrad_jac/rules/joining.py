@@ -14,6 +14,7 @@ import numpy as np
 
 from .. import dtypes
 from ..errors import ShapeError
+from ..graph import array_of
 from ..jacobians import Selection
 from ..primitive import functions, primitive
 from ..spelling import axis_of, public
@@ -321,7 +322,7 @@ def repeat_interleave(x: Any, repeats: Any, axis: int | None = None) -> Any:
         x, axis = x.reshape(-1), 0
     at = axis_of(axis, x.ndim)
     n = x.shape[at]
-    counts = np.asarray(getattr(repeats, "array", repeats)).reshape(-1)
+    counts = np.asarray(array_of(repeats)).reshape(-1)
     if counts.size == 1:
         return _repeat_interleave(x, times=int(counts[0]), axis=at)
     if counts.size != n:

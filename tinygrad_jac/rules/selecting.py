@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError
-from ..graph import Variable, wrap
+from ..graph import Variable, array_of, wrap
 from ..primitive import functions
 from ..spelling import axis_of, public
 from .elementary import where
@@ -18,7 +18,7 @@ from .shaping import broadcast_tensors
 
 def plain(x: Any) -> Any:
     """The ndarray of a Tensor, or of anything else."""
-    return np.asarray(getattr(x, "array", x))
+    return np.asarray(array_of(x))
 
 
 def like(x: Any, array: Any) -> Any:
