@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import dtypes, random
-from .devices import device as _device
+from .devices import on_cpu
 from .errors import GradientError, ShapeError
 from .graph import Variable, wrap
 from .modes import mode
@@ -26,7 +26,7 @@ from .versions import mark_changed
 
 def _finish(array: Any, requires_grad: bool, device: Any = None) -> Tensor:
     if device is not None:
-        _device(device)
+        on_cpu(device)
     made: Tensor = wrap(array)
     return made.requires_grad_() if requires_grad else made
 
@@ -168,7 +168,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     shared; other data are copied, see `tensor`.
     """
     if device is not None:
-        _device(device)
+        on_cpu(device)
     if isinstance(data, Tensor):
         converted: Tensor = data if dtype is None else data.astype(dtypes.of(dtype))
         return converted

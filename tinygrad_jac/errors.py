@@ -14,5 +14,13 @@ class GradientError(RuntimeError):
     """A gradient that cannot be computed as asked: what is missing, and what to do."""
 
 
+class OutOfScopeError(AttributeError, NotImplementedError):
+    """What PyTorch has and this library does not: the name, and what to do instead.
+
+    An `AttributeError`, so that ``hasattr`` and ``getattr`` with a default see that it is not there; a
+    `NotImplementedError` (hence a `RuntimeError`) for what is asked of something that is there.
+    """
+
+
 class UnsavedError(GradientError):
     """A rule read the values of an argument that its primitive does not save."""

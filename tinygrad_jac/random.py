@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .devices import CPU, on_cpu
 from .devices import device as _device
 from .graph import Variable, wrap
 
@@ -42,7 +43,7 @@ class Generator:
     _seed: int
 
     def __init__(self, device: Any = "cpu") -> None:
-        _device(device)
+        on_cpu(device)
         self.manual_seed(67280421310721)  # what a new generator of PyTorch's starts from
 
     def manual_seed(self, seed: int) -> Generator:
@@ -70,7 +71,7 @@ class Generator:
 
     @property
     def device(self) -> _device:
-        return _device("cpu")
+        return CPU
 
     @property
     def numpy(self) -> NumpyGenerator:

@@ -439,7 +439,7 @@ class Tensor(Variable):
 
     @property
     def device(self) -> device:
-        return device("cpu")
+        return devices.CPU
 
     is_cuda = False
 
@@ -458,7 +458,7 @@ class Tensor(Variable):
             elif isinstance(given, (np.dtype, type)):
                 dtype = given
             elif given is not None and not isinstance(given, bool):
-                devices.device(given)  # raises where there is no such device
+                devices.on_cpu(given)
         made = self if dtype is None else self.astype(dtype)
         return shaping.clone(made) if copy and made is self else made
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from .. import dtypes
-from ..devices import device
+from ..devices import on_cpu
 from ..graph import Handle, Variable
 from ..tensor import Tensor
 from ..versions import mark_changed
@@ -444,7 +444,7 @@ class Module:
             if isinstance(given, (np.dtype, type, Variable)):
                 dtype = dtypes.of(given)
             elif given is not None and not isinstance(given, bool):  # a bool is non_blocking
-                device(given)  # there is one; refuses others
+                on_cpu(given)
         if dtype is None:
             return self
         if dtypes.of(dtype).kind not in "fc":
