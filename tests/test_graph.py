@@ -917,3 +917,71 @@ class TestOperands:
         (w * w).sum().backward()
         assert w.grad.shape == (1, 2)
         assert (w * 1).t_().shape == (2, 1)
+
+
+class TestWalkedAgain:
+    def test_where_nothing_was_saved_backward_may_run_twice(self):
+        x = leaf(1.0, 2.0)
+        y = (x * 2.0 + 1.0).sum()
+        y.backward()
+        y.backward()
+        assert x.grad.tolist() == [4.0, 4.0]
+
+    def test_where_something_was_saved_it_is_refused(self):
+        x = leaf(1.0, 2.0)
+        y = (x * x).sum()
+        y.backward()
+        with pytest.raises(tj.GradientError, match="released"):
+            y.backward()
+
+    def test_next_functions(self):
+        x = leaf(1.0)
+        y = x * 2.0
+        assert (y + x).grad_fn.next_functions == ((y.grad_fn, 0), (x.node, 0))
+
+
+def test_a_hook_for_the_length_of_a_block():
+    x = leaf(1.0)
+    seen = []
+    with x.register_hook(seen.append) as handle:
+        (x * 2.0).sum().backward()
+        assert len(seen) == 1
+    (x * 2.0).sum().backward()
+    assert len(seen) == 1
+    handle.remove()  # again: nothing to do
+
+
+class TestOut:
+    def test_a_result_is_written_where_it_is_asked_for(self):
+        out = tj.zeros(2, 2)
+        x = tj.tensor([[1.0, 2.0], [3.0, 4.0]])
+        assert tj.mul(x, 2, out=out) is out
+        assert out.tolist() == [[2.0, 4.0], [6.0, 8.0]]
+        assert tj.matmul(x, x, out=out) is out
+        assert out.tolist() == [[7.0, 10.0], [15.0, 22.0]]
+        values, indices = tj.empty(0), tj.empty(0, dtype=tj.int64)
+        tj.max(x, dim=1, out=(values, indices))
+        assert (values.tolist(), indices.tolist()) == ([2.0, 4.0], [1, 1])
+
+    def test_what_is_refused(self):
+        x, out = leaf(1.0, 2.0), tj.zeros(2)
+        with pytest.raises(tj.GradientError, match="out= has no gradient"):
+            tj.sin(x, out=out)
+        with pytest.raises(tj.GradientError, match="out= has no gradient"):
+            tj.sin(out, out=x)
+        with pytest.raises(tj.ShapeError, match=r"result has shape \(2,\), the tensor \(3,\)"):
+            tj.sin(out, out=tj.zeros(3))
+        with pytest.raises(TypeError, match="does not fit a tensor of dtype int64"):
+            tj.sin(out, out=tj.zeros(2, dtype=tj.int64))
+        with pytest.raises(TypeError, match="takes a Tensor, not ndarray"):
+            tj.sin(out, out=np.zeros(2))
+        assert out.tolist() == [0.0, 0.0]
+        with tj.no_grad():
+            assert tj.cos(x * 0.0, out=out).tolist() == [1.0, 1.0]
+
+    def test_what_saved_the_memory_notices(self):
+        x, out = leaf(1.0, 2.0), tj.ones(2)
+        y = (x * out).sum()
+        tj.add(out, 1.0, out=out)
+        with pytest.raises(tj.GradientError, match="changed in place"):
+            y.backward()

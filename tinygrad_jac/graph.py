@@ -97,12 +97,25 @@ class Node(Spec):
     def name(self) -> str:
         return "leaf" if self.primitive is None else self.primitive.name
 
+    @property
+    def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
+        """The nodes that this one was computed from, as PyTorch lists them: each beside the number of its output, 0."""
+        return tuple((parent, 0) for parent in self.parents)
+
     def release(self) -> None:
         """Drop the saved arrays; shapes, parents and parameters stay, so that the graph can still be looked at."""
-        if self.args and self.primitive is not None and self.primitive.saves:
-            self.args = self.out = None
-            if "residual" in self.kwargs:
-                self.kwargs = {name: value for name, value in self.kwargs.items() if name != "residual"}
+        if not self.args or self.primitive is None or not self.primitive.saves:
+            return
+        has_residual = "residual" in self.kwargs
+        if self.out is None and not has_residual:
+            for value in self.args:
+                if type(value) is np.ndarray:
+                    break
+            else:
+                return  # nothing was saved, as of a product with a number: the node can be walked again
+        self.args = self.out = None
+        if has_residual:
+            self.kwargs = {name: value for name, value in self.kwargs.items() if name != "residual"}
 
     def __repr__(self) -> str:
         return f"<{self.name} {self.dtype}{list(self.shape)}>"
@@ -374,7 +387,7 @@ def _check_usable(nodes: Iterable[Node], leading: set[Node] | None) -> None:
 
 
 class Handle:
-    """What `add_hook` returns: ``remove()`` takes the hook away again."""
+    """What registering a hook returns: ``remove()`` takes the hook away again, and so does leaving a ``with`` block."""
 
     def __init__(self, hooks: dict[int, Any]) -> None:
         self.hooks = hooks
@@ -382,6 +395,12 @@ class Handle:
 
     def remove(self) -> None:
         self.hooks.pop(self.key, None)
+
+    def __enter__(self) -> Handle:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.remove()
 
 
 def add_hook(node: Node, hook: Callable[[Any], Any]) -> Handle:

@@ -12,6 +12,7 @@ from .graph import Leaf, Variable, array_of, wrap
 from .modes import mode
 from .primitive import Primitive
 from .versions import alone, mark_changed, owner_of
+from .writing import check_writeable, write
 
 
 def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -50,7 +51,7 @@ def apply_in_place(target: Any, function: Callable[..., Any], *operands: Any, **
         operands = tuple(_apart(o, array) for o in operands)
         params = {key: _apart(value, array) for key, value in params.items()}
         result = function(wrap(array.copy(), target.node), *operands, **params)
-        _write(array, result.array, name)
+        write(array, result.array, f"'{name}' in place")
         if result.node is not None:
             mark_changed(array, recorded_at=result.node.order)
             _move_retained(target.node, result.node)
@@ -61,7 +62,7 @@ def apply_in_place(target: Any, function: Callable[..., Any], *operands: Any, **
     array = target.array
     check_writeable(array)
     if params or not _ufunc_into(array, function, operands):
-        _write(array, function(wrap(array), *operands, **params).array, name)
+        write(array, function(wrap(array), *operands, **params).array, f"'{name}' in place")
     mark_changed(array)
     return target
 
@@ -134,15 +135,6 @@ def refuse_leaf(target: Any, name: str) -> None:
         )
 
 
-def check_writeable(array: np.ndarray[Any, Any]) -> None:
-    """Raise where an array cannot be written to."""
-    if not array.flags.writeable:
-        raise ValueError(
-            f"a tensor of shape {array.shape} cannot be changed in place: its memory is read-only or shared between "
-            "its own entries (as after expand); change a clone()"
-        )
-
-
 def _ufunc_into(array: np.ndarray[Any, Any], function: Any, operands: tuple[Any, ...]) -> bool:
     """Let a ufunc write straight into the array where it can: no temporary of its size."""
     forward = function.forward if isinstance(function, Primitive) else None
@@ -153,15 +145,3 @@ def _ufunc_into(array: np.ndarray[Any, Any], function: Any, operands: tuple[Any,
         return False
     forward(array, *values, out=array, casting="same_kind")
     return True
-
-
-def _write(array: np.ndarray[Any, Any], values: np.ndarray[Any, Any], name: str) -> None:
-    if values.shape != array.shape:
-        raise ShapeError(
-            f"'{name}' in place: the result has shape {values.shape}, the tensor {array.shape}; it cannot grow"
-        )
-    if not np.can_cast(values.dtype, array.dtype, casting="same_kind"):
-        raise TypeError(
-            f"'{name}' in place: a result of dtype {values.dtype} does not fit a tensor of dtype {array.dtype}"
-        )
-    np.copyto(array, values, casting="same_kind")

@@ -13,6 +13,7 @@ from .dtypes import promote
 from .errors import ShapeError
 from .graph import Variable, array_of, wrap
 from .primitive import functions, ufuncs
+from .writing import deliver
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -21,6 +22,8 @@ SPELLINGS = {"dim": "axis", "keepdim": "keepdims", "input": "x", "other": "y", "
 
 def public(*numpy_functions: Callable[..., Any]) -> Callable[[F], F]:
     """Make a function of the library's face: it reads both spellings, and is what NumPy's functions mean on a Tensor.
+
+    Where ``out=`` is given, the result is written there.
 
     >>> import numpy as np
     >>> import tinygrad_jac as tj
@@ -33,7 +36,10 @@ def public(*numpy_functions: Callable[..., Any]) -> Callable[[F], F]:
         @functools.wraps(function)
         def spelled(*args: Any, **kwargs: Any) -> Any:
             if kwargs:
+                out = kwargs.pop("out", None)
                 kwargs = {SPELLINGS.get(k, k): v for k, v in kwargs.items()}
+                if out is not None:
+                    return deliver(out, function(*args, **kwargs))
             return function(*args, **kwargs)
 
         for numpy_function in numpy_functions:

@@ -14,7 +14,7 @@ from .devices import device
 from .dtypes import native
 from .errors import GradientError, ShapeError
 from .graph import Leaf, Node, Variable, array_of, wrap
-from .inplace import apply_in_place, check_writeable, in_place, is_recorded, refuse_leaf, set_items
+from .inplace import apply_in_place, in_place, is_recorded, refuse_leaf, set_items
 from .modes import mode
 from .primitive import functions, ufuncs
 from .printing import tensor_text
@@ -35,6 +35,7 @@ from .rules import (
 )
 from .spelling import axis_of, sizes_of
 from .versions import mark_changed, tick
+from .writing import check_writeable
 
 
 class Tensor(Variable):
