@@ -980,7 +980,7 @@ class TestOut:
             assert tj.cos(x * 0.0, out=out).tolist() == [1.0, 1.0]
 
     def test_what_saved_the_memory_notices(self):
-        x, out = leaf(1.0, 2.0), tj.ones(2)
+        x, out = leaf(1.0, 2.0), tj.ones(2, dtype=tj.float64)
         y = (x * out).sum()
         tj.add(out, 1.0, out=out)
         with pytest.raises(tj.GradientError, match="changed in place"):
