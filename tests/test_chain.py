@@ -78,6 +78,22 @@ def test_one_layer_of_four_features_and_three_classes():
     assert np.array_equal(J.dense(), np.concatenate([np.kron(x, np.eye(3)), np.eye(3)], axis=1))
 
 
+def test_theta_by_stacking_columns():
+    """θ = [vec(W); b]: the vector that the columns of dense(order="F") belong to, and its way back."""
+    params = network(4, 3, paper=True)
+    J = chain(run(params, tj.tensor(randn(4)), paper=True), params)
+    arrays = {name: p.array for name, p in params.items()}
+    theta = J.flatten(arrays, order="F")
+    assert np.array_equal(theta, np.concatenate([arrays["W1"].ravel(order="F"), arrays["b1"]]))
+    close(J.dense(order="F") @ theta, J @ J.flatten(arrays), EXACT, "the same product in both orders")
+    for name, array in J.split(theta, order="F").items():
+        assert np.array_equal(array, arrays[name]), name
+    several = {name: np.stack([a, 2 * a]) for name, a in arrays.items()}
+    rows = J.flatten(several, order="F")
+    assert np.array_equal(rows, np.stack([theta, 2 * theta]))
+    assert all(np.array_equal(a, several[name]) for name, a in J.split(rows, order="F").items())
+
+
 def test_two_layers():
     x = randn(4)
     params = network(4, 5, 3, paper=True)

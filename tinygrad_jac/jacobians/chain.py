@@ -276,17 +276,29 @@ class Chain(Jacobian):
 
     # -------------------------------------------------------------------------------------------- vectors by name
 
-    def split(self, v: Array) -> dict[str, Array]:
-        """A vector of all parameters (after any leading axes) as one array for each, by name."""
+    def split(self, v: Array, order: Literal["C", "F"] = "C") -> dict[str, Array]:
+        """A vector of all parameters (after any leading axes) as one array for each, by name.
+
+        With ``order="F"`` the vector has each parameter's columns on top of each other, as the textbooks' ``vec``.
+        """
         parts, start = {}, 0
         for name, shape in self.parameters.items():
             stop = start + math.prod(shape)
-            parts[name] = v[..., start:stop].reshape(v.shape[:-1] + shape)
+            part = v[..., start:stop]
+            lead = part.shape[:-1]
+            parts[name] = (
+                part.reshape(lead + shape)
+                if order == "C"
+                else _axes_reversed(part.reshape(lead + shape[::-1]), len(lead))
+            )
             start = stop
         return parts
 
-    def flatten(self, parts: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-        """Arrays by name as one vector, in the order of the columns.
+    def flatten(self, parts: Mapping[str, Any], order: Literal["C", "F"] = "C") -> np.ndarray[Any, Any]:
+        """Arrays by name as one vector θ, in the order of the columns.
+
+        With ``order="F"`` it is the θ = [vec(W); b] of the textbooks, ``vec`` stacking columns, to which the columns
+        of ``dense(order="F")`` belong.
 
         Raises
         ------
@@ -301,7 +313,8 @@ class Chain(Jacobian):
             lead = arrays[name].ndim - len(shape)
             if lead < 0 or arrays[name].shape[lead:] != shape:
                 raise ShapeError(f"parameter {name!r} has shape {shape}, not {arrays[name].shape}")
-            flat.append(arrays[name].reshape((*arrays[name].shape[:lead], math.prod(shape))))
+            array = arrays[name] if order == "C" else _axes_reversed(arrays[name], lead)
+            flat.append(array.reshape((*array.shape[:lead], math.prod(shape))))
         return np.concatenate(flat, axis=-1) if flat else np.zeros(0)
 
     # -------------------------------------------------------------------------------------------- to be looked at
@@ -327,6 +340,11 @@ def _parts(count: int) -> list[slice]:
     """0, …, count - 1 in three parts."""
     step = max(1, -(-count // 3))
     return [slice(start, min(start + step, count)) for start in range(0, count, step)]
+
+
+def _axes_reversed(array: Array, lead: int) -> Array:
+    """The axes after the leading ones in reverse: row-major then counts as column-major did."""
+    return np.transpose(array, (*range(lead), *reversed(range(lead, array.ndim))))
 
 
 def _plain(array: Any) -> np.ndarray[Any, Any]:
