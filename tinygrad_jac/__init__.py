@@ -37,7 +37,7 @@ from .creation import (
     zeros,
     zeros_like,
 )
-from .devices import device
+from .devices import device, get_default_device, set_default_device
 from .dtypes import bool as bool
 from .dtypes import (
     double,
@@ -252,6 +252,7 @@ from .rules.shaping import flatten as ravel
 from .rules.shaping import moveaxis as movedim
 from .rules.shaping import swapaxes as transpose
 from .rules.special import erf, erfc, logit, xlogy
+from .scope import look_up
 from .tensor import Tensor
 
 if TYPE_CHECKING:
@@ -272,29 +273,31 @@ __all__ = [
     "diag_embed", "diagonal", "dist", "div", "divide", "dot", "double", "dropout", "dtypes", "einsum", "empty",
     "empty_like", "enable_grad", "eq", "equal", "erf", "erfc", "exp", "exp2", "expm1", "eye", "flatten", "flip",
     "fliplr", "flipud", "float", "float16", "float32", "float64", "floor", "floor_divide", "fmod", "from_numpy",
-    "full", "full_like", "func", "gather", "ge", "get_default_dtype", "get_rng_state", "greater", "greater_equal",
-    "gt", "half", "hstack", "hypot", "index_add", "index_select", "inference_mode", "initial_seed", "inner", "int",
-    "int16", "int32", "int64", "int8", "is_grad_enabled", "isclose", "isfinite", "isinf", "isnan", "jacobians",
-    "kron", "le", "lerp", "less", "less_equal", "linalg", "linspace", "log", "log10", "log1p", "log2",
-    "log_softmax", "logaddexp", "logaddexp2", "logical_and", "logical_not", "logical_or", "logical_xor", "logit",
-    "logspace", "logsumexp", "long", "lt", "manual_seed", "masked_fill", "masked_select", "matmul", "max",
-    "maximum", "mean", "median", "meshgrid", "min", "minimum", "mm", "moveaxis", "movedim", "mul", "multinomial",
-    "multiply", "mv", "nan_to_num", "nansum", "narrow", "ne", "neg", "negative", "nn", "no_grad", "nonzero", "norm",
-    "normal", "not_equal", "numerical", "ones", "ones_like", "optim", "outer", "permute", "positive", "pow",
-    "primitive", "primitives", "prod", "rad2deg", "rand", "rand_like", "randint", "randint_like", "randn",
-    "randn_like", "random", "randperm", "ravel", "reciprocal", "relu", "remainder", "repeat_interleave", "reshape",
-    "roll", "rot90", "round", "rsqrt", "scatter", "scatter_add", "seed", "select", "set_default_dtype",
-    "set_grad_enabled", "set_rng_state", "short", "sigmoid", "sign", "signbit", "sin", "sinh", "softmax", "sort",
-    "split", "sqrt", "square", "squeeze", "stack", "std", "std_mean", "sub", "subtract", "sum", "swapaxes", "take",
-    "take_along_axis", "tan", "tanh", "tensor", "tensor_split", "tensordot", "testing", "tile", "topk", "trace",
-    "transpose", "tril", "triu", "true_divide", "trunc", "uint8", "unbind", "unflatten", "unique", "unsqueeze",
-    "utils", "var", "var_mean", "vdot", "vstack", "where", "xlogy", "zeros", "zeros_like",
+    "full", "full_like", "func", "gather", "ge", "get_default_device", "get_default_dtype", "get_rng_state",
+    "greater", "greater_equal", "gt", "half", "hstack", "hypot", "index_add", "index_select", "inference_mode",
+    "initial_seed", "inner", "int", "int16", "int32", "int64", "int8", "is_grad_enabled", "isclose", "isfinite",
+    "isinf", "isnan", "jacobians", "kron", "le", "lerp", "less", "less_equal", "linalg", "linspace", "log", "log10",
+    "log1p", "log2", "log_softmax", "logaddexp", "logaddexp2", "logical_and", "logical_not", "logical_or",
+    "logical_xor", "logit", "logspace", "logsumexp", "long", "lt", "manual_seed", "masked_fill", "masked_select",
+    "matmul", "max", "maximum", "mean", "median", "meshgrid", "min", "minimum", "mm", "moveaxis", "movedim", "mul",
+    "multinomial", "multiply", "mv", "nan_to_num", "nansum", "narrow", "ne", "neg", "negative", "nn", "no_grad",
+    "nonzero", "norm", "normal", "not_equal", "numerical", "ones", "ones_like", "optim", "outer", "permute",
+    "positive", "pow", "primitive", "primitives", "prod", "rad2deg", "rand", "rand_like", "randint", "randint_like",
+    "randn", "randn_like", "random", "randperm", "ravel", "reciprocal", "relu", "remainder", "repeat_interleave",
+    "reshape", "roll", "rot90", "round", "rsqrt", "scatter", "scatter_add", "seed", "select", "set_default_device",
+    "set_default_dtype", "set_grad_enabled", "set_rng_state", "short", "sigmoid", "sign", "signbit", "sin", "sinh",
+    "softmax", "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "std_mean", "sub", "subtract", "sum",
+    "swapaxes", "take", "take_along_axis", "tan", "tanh", "tensor", "tensor_split", "tensordot", "testing", "tile",
+    "topk", "trace", "transpose", "tril", "triu", "true_divide", "trunc", "uint8", "unbind", "unflatten", "unique",
+    "unsqueeze", "utils", "var", "var_mean", "vdot", "vstack", "where", "xlogy", "zeros", "zeros_like",
 ]  # fmt: skip
 
 # Loaded when first asked for, so that importing the package costs little more than importing NumPy.
 _LAZY = {
     **{name: (f".{name}", None) for name in ("checks", "func", "nn", "optim", "testing", "utils")},
     "numerical": (".checks.numerical", None),
+    "autocast": (".amp", "autocast"),
+    "is_anomaly_enabled": (".autograd.anomaly", "is_anomaly_enabled"),
     "debug_mode": (".checks.debug", "debug_mode"),
     "JacobianMismatchError": (".checks.debug", "JacobianMismatchError"),
 }
@@ -302,7 +305,7 @@ _LAZY = {
 
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
-        raise AttributeError(f"tinygrad_jac has no attribute {name!r}")
+        return look_up(__name__, name)
     module, attribute = _LAZY[name]
     found = importlib.import_module(module, __name__)
     return found if attribute is None else getattr(found, attribute)

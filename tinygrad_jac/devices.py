@@ -10,7 +10,7 @@ TYPES = ("cpu", "cuda", "mps", "xpu", "xla", "hpu", "mtia", "meta")  # those of 
 
 
 class device:
-    """The name of a device, as in ``device("cpu")`` or ``device("cuda:0")``; as a context manager, where tensors are made.
+    """The name of a device, as in ``device("cuda:0")``; as a context manager, where tensors are made.
 
     Only the CPU can hold tensors: whatever is sent to another device raises.
 

@@ -2,7 +2,12 @@
 
 # ruff: noqa: I001 (which would give each name a line)
 
-from . import functional, init, parameter
+from __future__ import annotations
+
+from typing import Any
+
+from ..scope import look_up
+from . import functional, init, parallel, parameter
 from .activation import (
     CELU, ELU, GELU, GLU, SELU, Hardshrink, Hardsigmoid, Hardswish, Hardtanh, LeakyReLU, LogSigmoid, LogSoftmax, Mish,
     PReLU, ReLU, ReLU6, Sigmoid, SiLU, Softmax, Softmin, Softplus, Softshrink, Softsign, Tanh, Tanhshrink, Threshold,
@@ -22,6 +27,7 @@ from .normalization import (
     BatchNorm1d, BatchNorm2d, BatchNorm3d, GroupNorm, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d, LayerNorm,
     RMSNorm,
 )  # fmt: skip
+from .parallel import DataParallel
 from .parameter import Parameter
 from .pooling import (
     AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AvgPool1d,
@@ -29,7 +35,7 @@ from .pooling import (
 )  # fmt: skip
 
 __all__ = [
-    "Module", "Parameter", "functional", "init", "parameter",
+    "Module", "Parameter", "DataParallel", "functional", "init", "parallel", "parameter",
     "Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict",
     "Identity", "Linear", "Bilinear", "Flatten", "Unflatten", "Embedding",
     "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d",
@@ -45,3 +51,7 @@ __all__ = [
     "KLDivLoss", "PoissonNLLLoss", "GaussianNLLLoss", "HingeEmbeddingLoss", "SoftMarginLoss", "CosineEmbeddingLoss",
     "MarginRankingLoss", "TripletMarginLoss", "MultiMarginLoss", "MultiLabelSoftMarginLoss",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    return look_up(__name__, name)
