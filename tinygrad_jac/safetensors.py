@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from . import devices, dtypes
+from . import dtypes
+from .devices import on_cpu
 from .graph import Variable, array_of, wrap
 from .serialization import FileFormatError, replacing
 from .tensor import Tensor
@@ -77,9 +78,7 @@ def save(tensors: Mapping[str, Any], metadata: dict[str, str] | None = None) -> 
         arrays[name] = np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
     for key, text in (metadata or {}).items():
         if not isinstance(key, str) or not isinstance(text, str):
-            raise TypeError(
-                f"metadata are a dict of str to str, not of {key!r:.60} to {text!r:.60}: convert with str()"
-            )
+            raise TypeError(f"metadata are a dict of str to str, not {key!r:.60}: {text!r:.60}; convert with str()")
     data: bytes = _package().numpy.save(arrays, metadata)
     return data
 
@@ -117,7 +116,7 @@ def load(data: bytes) -> dict[str, Tensor]:
 
 def load_file(filename: Any, device: Any = "cpu") -> dict[str, Tensor]:
     """The tensors of a safetensors file by name; see `load`."""
-    devices.device(device)
+    on_cpu(device)
     with open(os.fspath(filename), "rb") as file:
         return _load(file.read(), os.fsdecode(filename))
 

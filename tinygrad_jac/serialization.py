@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from .devices import device
+from .devices import device, on_cpu
 from .graph import wrap
 from .nn.parameter import Parameter
 from .tensor import Tensor
@@ -137,12 +137,12 @@ def load(
         The file is damaged, cut off, or something else than `save` writes. There is no partial result.
     OSError
         The file cannot be opened.
-    RuntimeError
+    OutOfScopeError
         ``map_location`` is another device than the CPU.
     """
     _refuse_pickle(pickle_module)
     if map_location is not None and not callable(map_location) and not isinstance(map_location, dict):
-        device(map_location)
+        on_cpu(map_location)
     if not hasattr(f, "read"):
         with open(os.fspath(f), "rb") as file:
             return _read(file, os.fsdecode(f))
@@ -243,7 +243,8 @@ class _Packer:
 
     def _array(self, array: Array, path: tuple[Any, ...]) -> int:
         if array.dtype.kind not in _KINDS:
-            raise TypeError(f"{_place(path)} cannot be saved, it is an array of {array.dtype}: make it one of numbers or text")
+            what = f"an array of {array.dtype}: convert it to one of numbers or text"
+            raise TypeError(f"{_place(path)} cannot be saved, it is {what}")
         key = (array.ctypes.data, array.shape, array.strides, array.dtype.str)
         number = self._array_numbers.setdefault(key, len(self.arrays))
         if number == len(self.arrays):
@@ -351,7 +352,8 @@ def replacing(path: Any) -> Iterator[BinaryIO]:
     target = os.path.realpath(given)
     if os.path.exists(target) and not os.path.isfile(target):  # a device or a pipe cannot be replaced; a folder raises
         with open(target, "wb") as file:
-            yield file
+            yield (written := io.BytesIO())
+            file.write(written.getbuffer())
         return
     temporary = os.path.join(os.path.dirname(target), f".{os.urandom(8).hex()}.tmp")
     try:
