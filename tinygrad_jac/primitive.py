@@ -104,7 +104,7 @@ class Primitive:
             and not self._has_residual
         )
         self._general = not plain
-        self._has_gaps = None in rules
+        self._kept: dict[tuple[bool, ...], tuple[tuple[bool, ...], bool]] = {}  # by which arguments are tracked
         self.operator: Callable[..., Any] = self._unrolled() if plain else self.apply
 
     # -------------------------------------------------------------------------------------------- recording
@@ -276,32 +276,34 @@ class Primitive:
         node.dtype = out.dtype
         node.primitive = self
         node.parents = tuple(parents)
-        *needed_by, out_needed_by = self._needed_by
-        if self.variadic:
-            node.args = tuple(
-                value if needed_by[0] else _spec_of(value) if parent is None else parent
-                for value, parent in zip(values, parents, strict=True)
-            )
-            node.out = out if out_needed_by else None
-        else:
-            tracked = [k for k, parent in enumerate(parents) if parent is not None]
-            node.args = tuple(
-                value if any(k in needed for k in tracked) else _spec_of(value) if parent is None else parent
-                for value, needed, parent in zip(values, needed_by, parents, strict=True)
-            )
-            node.out = out if any(k in out_needed_by for k in tracked) else None
+        tracked = tuple([parent is not None for parent in parents])
+        kept, out_kept = self._kept.get(tracked) or self._what_is_kept(tracked)
+        node.args = tuple([
+            value if keep else _spec_of(value) if parent is None else parent
+            for value, parent, keep in zip(values, parents, kept)
+        ])  # fmt: skip
+        node.out = out if out_kept else None
         node.kwargs = params
         node.extras = None
         node.order = tick()
-        for index, parent in enumerate(parents if self._has_gaps else ()):
-            if parent is not None and self.vjp[index] is None:
+        if observers and (observer := observers.get(threading.get_ident())) is not None:
+            observer.recorded(node, values, out)
+        return node
+
+    def _what_is_kept(self, tracked: tuple[bool, ...]) -> tuple[tuple[bool, ...], bool]:
+        """Which arguments a node keeps, and whether the output, where these arguments require a gradient."""
+        *needed_by, out_needed_by = self._needed_by
+        if self.variadic:
+            return (bool(needed_by[0]),) * len(tracked), bool(out_needed_by)
+        asked = {index for index, requires in enumerate(tracked) if requires}
+        for index in asked:
+            if self.vjp[index] is None:
                 raise GradientError(
                     f"'{self.name}' has no VJP rule for {self.argument(index)!r}, which requires a gradient: detach() "
                     "it, or register a primitive with a rule for it (see tinygrad_jac.primitive)"
                 )
-        if observers and (observer := observers.get(threading.get_ident())) is not None:
-            observer.recorded(node, values, out)
-        return node
+        found = tuple(not asked.isdisjoint(needed) for needed in needed_by), not asked.isdisjoint(out_needed_by)
+        return self._kept.setdefault(tracked, found)
 
     def argument(self, index: int) -> str:
         """The name of a positional argument; numbered where they are variadic."""

@@ -77,21 +77,30 @@ def changes_since(array: np.ndarray[Any, Any], order: int) -> tuple[int, int]:
     return (found.count, sum(t > order for t in found.ticks)) if found else (0, 0)
 
 
-def alone(array: np.ndarray[Any, Any]) -> bool:
-    """Whether nothing but this array refers to the memory that it shows: no view, no owner, nobody who saved it."""
+def alone(array: np.ndarray[Any, Any], variables: int = 1) -> bool:
+    """Whether nothing but so many variables of the callers refers to an array, and nothing else to its memory.
+
+    No view of it, no owner besides it, nobody who saved it: what is written into it is seen nowhere else.
+    """
     held = owner_of(array)
-    return sys.getrefcount(held) <= (_REFERENCES[held is not array])
+    of_array, of_memory = _ALONE[held is array]
+    more = sys.getrefcount(array) - of_array
+    if more >= variables:
+        return False
+    if held is array:
+        return True
+    return array.base is held and sys.getrefcount(held) <= of_memory  # what is in between, others may hold
 
 
-def _measure() -> tuple[int, int]:
-    """The references to an array that is alone, as owner and as viewed: found out, since it differs between Pythons."""
-
-    def count(array: np.ndarray[Any, Any]) -> int:
-        held = owner_of(array)
-        return sys.getrefcount(held)
-
-    owner, view = np.zeros(4), np.zeros(4)[:2]
-    return count(owner), count(view)
+def _references(array: np.ndarray[Any, Any]) -> tuple[int, int]:
+    held = owner_of(array)
+    return sys.getrefcount(array), sys.getrefcount(held)
 
 
-_REFERENCES = _measure()
+def _measure() -> tuple[tuple[int, int], tuple[int, int]]:
+    """The references to a view that is alone and to its memory, and to an owner: Pythons differ in how they count."""
+    view, owner = np.zeros(4)[:2], np.zeros(4)
+    return _references(view), _references(owner)
+
+
+_ALONE = _measure()
