@@ -29,6 +29,7 @@ from tinygrad_jac.rules import (  # noqa: E402
     normalization,
     pooling,
     products,
+    recurrent,
     special,
 )
 
@@ -179,6 +180,11 @@ EXAMPLES: dict[str, Graph] = {
     "softmax": of(normalization.softmax, MATRIX, dim=1),
     "log_softmax": of(normalization.log_softmax, MATRIX, dim=0),
     "standardize": of(lambda x: normalization.layer_norm(x, (4,)), MATRIX),
+    # recurrent networks
+    "recurrence": of(
+        lambda *args: recurrent.recurrence(*args, cell=recurrent.LSTM, sizes=(2, 2, 1)),
+        *(randn(*shape, seed=k) for k, shape in enumerate(((3, 2, 8), (2, 4), (8, 2), (8,)))),
+    ),
     # losses
     "cross_entropy": of(lambda x: losses.cross_entropy(x, np.array([1, 0, 3])), MATRIX),
     "soft_cross_entropy": of(losses.cross_entropy, MATRIX, positive(3, 4, seed=1)),

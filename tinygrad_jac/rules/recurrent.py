@@ -1,0 +1,438 @@
+"""Recurrent layers: one cell applied from time to time, as one primitive.
+
+A cell is stated three times: as the textbook writes it, on Tensors (`Cell.step`, for networks that are unrolled and for
+second derivatives); in place on arrays, forward and back (what training uses); and as the Jacobians of a step (of which
+the statement multiplies the product through time). `recurrence` runs any of them over a whole sequence.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..dtypes import promote
+from ..jacobians import BlockDiag, Identity, Jacobian, Kron, Selection
+from ..jacobians.recurrence import Recurrence
+from ..primitive import primitive
+from .activations import relu, sigmoid
+from .elementary import tanh
+from .joining import chunk, concatenate, stack
+from .products import _transposed, linear
+from .shaping import lead_of
+
+# ------------------------------------------------------------------------------------------------ cells
+
+
+class Cell:
+    """One step: the new state from the last one, from z = W x + b and from v = W' h + b'; h is the state's first part.
+
+    In `forward` and `back` the features come first, so that the gates, which are runs of features, are contiguous:
+    NumPy takes three times as long for arrays of that size that are not. Both work in place.
+
+    Attributes
+    ----------
+    gates, states : int
+        How many times the hidden size z and v are, and the state.
+    keeps : int
+        How many times the hidden size is what `forward` keeps for `back`: v, and after it what else there is.
+    additive : bool
+        Whether only the sum z + v counts.
+    """
+
+    name: str
+    gates = states = keeps = 1
+    additive = True
+
+    def step(self, z: Any, v: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
+        """On Tensors: z, v (batch, gates · H) and the parts of the state, each (batch, H), give the new parts."""
+        raise NotImplementedError
+
+    def forward(self, z: Any, kept: Any, before: Any, after: Any) -> None:
+        """On arrays (features, batch): ``kept`` holds v on entry; ``after`` is filled."""
+        raise NotImplementedError
+
+    def back(self, g: Any, kept: Any, before: Any, dz: Any, dv: Any) -> None:
+        """On arrays (features, leading, batch): fills ``dz`` and ``dv``, the same memory for an additive cell.
+
+        ``g``, the cotangent of the new state, becomes that of the last one, apart from what it receives through v.
+        """
+        raise NotImplementedError
+
+    def jacobians(self, z: Any, v: Any, before: Any, after: Any) -> tuple[Any, Any, Any]:
+        """∂state/∂z, ∂state/∂v, ∂state/∂before of all steps, from arrays (..., features): (..., features, features)."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class _Plain(Cell):
+    """h' = f(z + v) (Elman, 1990)."""
+
+    def __init__(self, name: str, function: Any, onto: Any, slope: Any) -> None:
+        self.name = name
+        self.function = function
+        self.onto = onto
+        self.slope = slope
+
+    def step(self, z: Any, v: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (self.function(z + v),)
+
+    def forward(self, z: Any, kept: Any, before: Any, after: Any) -> None:
+        kept += z
+        self.onto(kept)
+        after[...] = kept
+
+    def back(self, g: Any, kept: Any, before: Any, dz: Any, dv: Any) -> None:
+        np.multiply(g, self.slope(kept), out=dz)
+        g.fill(0)
+
+    def jacobians(self, z: Any, v: Any, before: Any, after: Any) -> tuple[Any, Any, Any]:
+        by_z = _diagonal(1 - np.tanh(z + v) ** 2 if self.name == "tanh" else np.where(z + v > 0, 1.0, 0.0), z.dtype)
+        return by_z, by_z, np.zeros_like(by_z)
+
+
+class _LSTM(Cell):
+    """c' = f c + i g, h' = o tanh c', where i, f, o are sigmoids of parts of z + v and g is the tanh of one.
+
+    Hochreiter and Schmidhuber, 1997; with the forget gate f of Gers, Schmidhuber and Cummins, 2000. In the order of
+    PyTorch: i, f, g, o.
+    """
+
+    name = "lstm"
+    gates, states, keeps = 4, 2, 5
+
+    def step(self, z: Any, v: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
+        i, f, g, o = chunk(z + v, 4, -1)
+        c = sigmoid(f) * state[1] + sigmoid(i) * tanh(g)
+        return sigmoid(o) * tanh(c), c
+
+    def forward(self, z: Any, kept: Any, before: Any, after: Any) -> None:
+        H = len(kept) // 5
+        gates, squashed = kept[: 4 * H], kept[4 * H :]
+        gates += z
+        _sigmoid_onto(gates[: 2 * H])
+        np.tanh(gates[2 * H : 3 * H], out=gates[2 * H : 3 * H])
+        _sigmoid_onto(gates[3 * H :])
+        i, f, g, o, _ = kept.reshape(5, H, -1)
+        h, c = after[:H], after[H:]
+        np.multiply(i, g, out=squashed)
+        np.multiply(f, before[H:], out=c)
+        c += squashed
+        np.tanh(c, out=squashed)
+        np.multiply(o, squashed, out=h)
+
+    def back(self, g: Any, kept: Any, before: Any, dz: Any, dv: Any) -> None:
+        H = len(kept) // 5
+        dh, dc, c = g[:H], g[H:], before[H:]
+        i, f, new, o, squashed = kept.reshape(5, H, *kept.shape[1:])
+        d_i, d_f, d_new, d_o = dz.reshape(4, H, *dz.shape[1:])
+        slope = 1 - squashed * squashed
+        slope *= o
+        dc += slope * dh
+        gates = kept[: 4 * H]
+        np.subtract(1, gates, out=dz)
+        dz *= gates  # σ' = σ (1 - σ); of the tanh it is replaced
+        np.subtract(1, new * new, out=d_new)
+        d_new *= i
+        d_i *= new
+        d_f *= c
+        d_i *= dc
+        d_f *= dc
+        d_new *= dc
+        d_o *= squashed
+        d_o *= dh
+        dc *= f
+        dh.fill(0)
+
+    def jacobians(self, z: Any, v: Any, before: Any, after: Any) -> tuple[Any, Any, Any]:
+        i, f, g, o = np.split(z + v, 4, axis=-1)
+        _, c = np.split(before, 2, axis=-1)
+        _, new = np.split(after, 2, axis=-1)
+        parts = (_slope(i) * np.tanh(g), _slope(f) * c, _value(i) * (1 - np.tanh(g) ** 2), 0 * o)
+        through = _value(o) * (1 - np.tanh(new) ** 2)  # ∂h'/∂c'
+        last = (0 * i, 0 * f, 0 * g, _slope(o) * np.tanh(new))
+        of_c = [_diagonal(part, z.dtype) for part in parts]
+        of_h = [_diagonal(through * part + own, z.dtype) for part, own in zip(parts, last)]
+        none, kept = _diagonal(0 * f, z.dtype), _diagonal(_value(f), z.dtype)
+        by_state = np.block([[none, _diagonal(through * _value(f), z.dtype)], [none, kept]])
+        by_z = np.block([of_h, of_c])
+        return by_z, by_z, by_state
+
+
+class _GRU(Cell):
+    """h' = (1 - u) n + u h, where n = tanh(z + r v) and r, u are sigmoids, of other parts of z + v.
+
+    Cho et al., 2014, with the reset gate r applied after the matrix product, as PyTorch has it. In its order: r, u, n.
+    """
+
+    name = "gru"
+    gates, keeps = 3, 4
+    additive = False
+
+    def step(self, z: Any, v: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
+        (z_r, z_u, z_n), (v_r, v_u, v_n) = chunk(z, 3, -1), chunk(v, 3, -1)
+        u = sigmoid(z_u + v_u)
+        n = tanh(z_n + sigmoid(z_r + v_r) * v_n)
+        return ((1 - u) * n + u * state[0],)
+
+    def forward(self, z: Any, kept: Any, before: Any, after: Any) -> None:
+        H = len(before)
+        kept[: 2 * H] += z[: 2 * H]
+        _sigmoid_onto(kept[: 2 * H])
+        r, u, v, n = kept.reshape(4, H, -1)
+        np.multiply(r, v, out=n)
+        n += z[2 * H :]
+        np.tanh(n, out=n)
+        np.subtract(before, n, out=after)
+        after *= u
+        after += n
+
+    def back(self, g: Any, kept: Any, before: Any, dz: Any, dv: Any) -> None:
+        H = len(before)
+        r, u, v, n = kept.reshape(4, H, *kept.shape[1:])
+        d_r, d_u, d_n = dz.reshape(3, H, *dz.shape[1:])
+        np.subtract(1, kept[: 2 * H], out=dz[: 2 * H])
+        np.multiply(g, d_u, out=d_n)  # d_u is 1 - u as yet
+        d_n *= 1 - n * n
+        dz[: 2 * H] *= kept[: 2 * H]
+        d_r *= v
+        d_r *= d_n
+        d_u *= before - n
+        d_u *= g
+        dv[: 2 * H] = dz[: 2 * H]
+        np.multiply(d_n, r, out=dv[2 * H :])
+        g *= u
+
+    def jacobians(self, z: Any, v: Any, before: Any, after: Any) -> tuple[Any, Any, Any]:
+        (z_r, z_u, z_n), (v_r, v_u, v_n) = np.split(z, 3, axis=-1), np.split(v, 3, axis=-1)
+        r, u = _value(z_r + v_r), _value(z_u + v_u)
+        n = np.tanh(z_n + r * v_n)
+        of_n = (1 - u) * (1 - n**2)
+        gates = (of_n * v_n * _slope(z_r + v_r), _slope(z_u + v_u) * (before - n))
+        by_z, by_v = (
+            np.concatenate([_diagonal(part, z.dtype) for part in (*gates, candidate)], axis=-1)
+            for candidate in (of_n, of_n * r)
+        )
+        return by_z, by_v, _diagonal(u, z.dtype)
+
+
+def _sigmoid_onto(x: Any) -> None:
+    x *= 0.5
+    np.tanh(x, out=x)
+    x *= 0.5
+    x += 0.5
+
+
+def _value(x: Any) -> Any:
+    with np.errstate(over="ignore"):
+        return 1 / (1 + np.exp(-x))
+
+
+def _slope(x: Any) -> Any:
+    return 0.25 * (1 - np.tanh(0.5 * x) ** 2)
+
+
+def _diagonal(d: Any, dtype: Any) -> Any:
+    return d[..., None] * np.eye(d.shape[-1], dtype=dtype)
+
+
+TANH = _Plain("tanh", tanh, lambda x: np.tanh(x, out=x), lambda out: 1 - out * out)
+RELU = _Plain("relu", relu, lambda x: np.maximum(x, 0, out=x), lambda out: out > 0)
+LSTM, GRU = _LSTM(), _GRU()
+
+# ------------------------------------------------------------------------------------------------ over a sequence
+
+
+class _Walk(NamedTuple):
+    """What a walk back through time finds: the cotangents of all z, of all v, and of the state before the first step.
+
+    Arrays (times, features, leading, batch) and (features, leading, batch).
+    """
+
+    z: Any
+    v: Any
+    state: Any
+
+
+class _Kept:
+    """What the forward pass kept of all steps, and what the latest walk back found.
+
+    The engine asks for the cotangent of each argument by itself, but one walk through time is behind all of them. It
+    is remembered with (a copy of) the cotangent of the output that it started from.
+    """
+
+    def __init__(self, steps: Any) -> None:
+        self.steps = steps
+        self.walk: tuple[Any, _Walk] | None = None
+
+
+def _forward(z: Any, state: Any, weight: Any, bias: Any, *, cell: Cell, sizes: Any) -> tuple[Any, _Kept]:
+    z, state, weight, bias = promote([z, state, weight, bias])
+    (times, batch, _), (_, hidden) = z.shape, weight.shape
+    z = np.ascontiguousarray(z.swapaxes(1, 2))
+    shift = None if type(bias) is int else np.repeat(bias[:, None], batch, axis=1)
+    before = np.ascontiguousarray(state.T)
+    out = np.empty((times, *before.shape), z.dtype)
+    kept = np.empty((times, cell.keeps * hidden, batch), z.dtype)
+    for t, after in enumerate(out):
+        v = kept[t, : len(weight)]
+        np.matmul(weight, before[:hidden], out=v)
+        if shift is not None:
+            v += shift
+        cell.forward(z[t], kept[t], before, after)
+        if sizes is not None:
+            after[:, sizes[t] :] = before[:, sizes[t] :]
+        before = after
+    return out.swapaxes(1, 2), _Kept(kept)
+
+
+def _back(g: Any, out: Any, state: Any, weight: Any, cell: Cell, sizes: Any, kept: _Kept) -> _Walk:
+    remembered = kept.walk
+    if remembered is None or not np.array_equal(remembered[0], g):
+        kept.walk = remembered = np.array(g), _walk(g, out, state, weight, cell, sizes, kept.steps)
+    return remembered[1]
+
+
+def _walk(g: Any, out: Any, state: Any, weight: Any, cell: Cell, sizes: Any, kept: Any) -> _Walk:
+    """Backpropagation through time."""
+    (times, *_), (rows, hidden) = out.shape, weight.shape
+    # Features first, then the leading axes as one, then the batch: a step is one matrix product for all of them.
+    g = np.array(g.reshape(-1, *out.shape).transpose(1, 3, 0, 2), order="C")
+    before = _before(out, state).swapaxes(1, 2)[:, :, None]
+    kept = kept[:, :, None]
+    backwards = np.ascontiguousarray(weight.T)
+    dz = np.empty((times, rows, *g.shape[2:]), g.dtype)
+    dv = dz if cell.additive else np.empty_like(dz)
+    carry = np.zeros(g.shape[1:], g.dtype)
+    through_v = np.empty((hidden, carry[0].size), g.dtype)
+    for t in reversed(range(times)):
+        carry += g[t]
+        if sizes is not None:
+            unmoved = carry[..., sizes[t] :].copy()
+        cell.back(carry, kept[t], before[t], dz[t], dv[t])
+        if sizes is not None:
+            dz[t, ..., sizes[t] :] = dv[t, ..., sizes[t] :] = 0
+            carry[..., sizes[t] :] = unmoved
+        np.matmul(backwards, dv[t].reshape(rows, -1), out=through_v)
+        carry[:hidden] += through_v.reshape(hidden, *carry.shape[1:])
+    return _Walk(dz, dv, carry)
+
+
+def _before(out: Any, state: Any) -> Any:
+    """The states before the steps."""
+    return np.concatenate([state[None], out[:-1]])
+
+
+def _z_cotangent(walk: _Walk, lead: tuple[int, ...]) -> Any:
+    d = np.array(walk.z.transpose(2, 0, 3, 1), order="C")
+    return d.reshape(lead + d.shape[1:])
+
+
+def _state_cotangent(walk: _Walk, lead: tuple[int, ...]) -> Any:
+    d = np.array(walk.state.transpose(1, 2, 0), order="C")
+    return d.reshape(lead + d.shape[1:])
+
+
+def _weight_cotangent(walk: _Walk, lead: tuple[int, ...], h: Any) -> Any:
+    """Σ δv hᵀ over all steps and the batch, as one matrix product."""
+    d = walk.v.transpose(2, 1, 0, 3)
+    d = d.reshape(*d.shape[:2], math.prod(d.shape[2:])) @ h.reshape(-1, h.shape[-1])
+    return d.reshape(lead + d.shape[1:])
+
+
+def _bias_cotangent(walk: _Walk, lead: tuple[int, ...]) -> Any:
+    return walk.v.sum(axis=(0, 3)).T.reshape(*lead, walk.v.shape[1])
+
+
+class _Steps(NamedTuple):
+    """The Jacobians of a sequence's steps: with respect to z, to v, and to the state before; and the h before."""
+
+    by_z: Any
+    by_v: Any
+    by_state: Any
+    h: Any
+
+
+def _steps(out: Any, z: Any, state: Any, weight: Any, bias: Any, cell: Cell, sizes: Any) -> _Steps:
+    before = _before(out, state)
+    h = before[..., : weight.shape[1]]
+    by_z, by_v, by_state = cell.jacobians(z, h @ weight.T + bias, before, out)
+    by_h = by_v @ weight
+    by_state = by_state + np.concatenate([by_h, np.zeros_like(by_state[..., by_h.shape[-1] :])], axis=-1)
+    if sizes is not None:
+        moved = (np.arange(out.shape[1]) < np.array(sizes)[:, None])[..., None, None]
+        by_z, by_v = np.where(moved, by_z, 0), np.where(moved, by_v, 0)
+        by_state = np.where(moved, by_state, np.eye(out.shape[-1], dtype=out.dtype))
+    return _Steps(by_z, by_v, by_state, h)
+
+
+def _by_z(steps: _Steps) -> Jacobian:
+    return Recurrence(steps.by_state) @ BlockDiag(steps.by_z)
+
+
+def _by_v(steps: _Steps) -> Jacobian:
+    return Recurrence(steps.by_state) @ BlockDiag(steps.by_v)
+
+
+def _by_state(steps: _Steps, out: Any) -> Jacobian:
+    first = np.full(out.shape, -1)
+    first[0] = np.arange(first[0].size).reshape(first[0].shape)
+    return Recurrence(steps.by_state) @ Selection(first, out.shape[1:]) @ BlockDiag(steps.by_state[0])
+
+
+def _by_weight(steps: _Steps, z: Any, weight: Any) -> Jacobian:
+    rows = steps.h.reshape(-1, weight.shape[1])
+    of_v = _transposed(Kron(Identity(weight.shape[0]), rows), z.shape)  # v = h Wᵀ, a linear layer of each step's own
+    return _by_v(steps) @ of_v
+
+
+def unrolled(
+    z: Any, state: Any, weight: Any, bias: Any, *, cell: Cell, sizes: Any = None, project: Any = None
+) -> Any:
+    """`recurrence` step by step in Tensor operations; ``project`` is a matrix (P, H) that makes the H of h P."""
+    parts: tuple[Any, ...] = (state,)
+    if cell.states == 2:
+        parts = (state[:, : weight.shape[1]], state[:, weight.shape[1] :])
+    states = []
+    for t in range(len(z)):
+        new = cell.step(z[t], linear(parts[0], weight, None if type(bias) is int else bias), parts)
+        if project is not None:
+            new = (linear(new[0], project), *new[1:])
+        if sizes is not None and sizes[t] < len(state):
+            new = tuple(concatenate([a[: sizes[t]], b[sizes[t] :]]) for a, b in zip(new, parts))
+        parts = new
+        states.append(parts[0] if len(parts) == 1 else concatenate(parts, -1))
+    return stack(states)
+
+
+recurrence = primitive(
+    "recurrence", _forward, saves="out z state weight bias residual", composition=unrolled,
+    vjp=(lambda g, out, z, state, weight, bias, *, cell, sizes, residual:
+             _z_cotangent(_back(g, out, state, weight, cell, sizes, residual), lead_of(g, out)),
+         lambda g, out, z, state, weight, bias, *, cell, sizes, residual:
+             _state_cotangent(_back(g, out, state, weight, cell, sizes, residual), lead_of(g, out)),
+         lambda g, out, z, state, weight, bias, *, cell, sizes, residual:
+             _weight_cotangent(_back(g, out, state, weight, cell, sizes, residual), lead_of(g, out),
+                               _before(out, state)[..., : weight.shape[1]]),
+         lambda g, out, z, state, weight, bias, *, cell, sizes, residual:
+             _bias_cotangent(_back(g, out, state, weight, cell, sizes, residual), lead_of(g, out))),
+    jacobian=(lambda out, z, state, weight, bias, *, cell, sizes, residual:
+                  _by_z(_steps(out, z, state, weight, bias, cell, sizes)),
+              lambda out, z, state, weight, bias, *, cell, sizes, residual:
+                  _by_state(_steps(out, z, state, weight, bias, cell, sizes), out),
+              lambda out, z, state, weight, bias, *, cell, sizes, residual:
+                  _by_weight(_steps(out, z, state, weight, bias, cell, sizes), z, weight),
+              lambda out, z, state, weight, bias, *, cell, sizes, residual:
+                  _by_v(_steps(out, z, state, weight, bias, cell, sizes)) @ Selection.broadcast(bias.shape, z.shape)),
+    doc="""All states of a cell that goes through a sequence: sₜ = cell(zₜ, W hₜ₋₁ + b, sₜ₋₁).
+
+    z, what the inputs contribute, is (times, batch, gates · H), of all steps at once; ``state``, before the first,
+    (batch, states · H); ``weight`` (gates · H, H); ``bias`` (gates · H,), or 0 for none. The result is
+    (times, batch, states · H). Where ``sizes`` are given, the first ``sizes[t]`` sequences of the batch move at step
+    t; the others keep their state. With the Jacobians of the steps Mₜ = ∂sₜ/∂sₜ₋₁, what happens at step k arrives at
+    step t through the product Mₜ Mₜ₋₁ ⋯ Mₖ₊₁.
+    """,
+)
