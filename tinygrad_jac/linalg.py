@@ -1,20 +1,59 @@
 """Linear algebra, in the names of ``torch.linalg`` and ``numpy.linalg``."""
 
-from .rules.linalg import cholesky, det, inv, matrix_power, slogdet, solve
-from .rules.products import cross, matmul
+from numpy.linalg import LinAlgError
+
+from .rules.arranging import diagonal
+from .rules.joining import vander
+from .rules.linalg import (
+    cholesky,
+    cond,
+    det,
+    eigh,
+    eigvalsh,
+    inv,
+    lstsq,
+    matrix_exp,
+    matrix_power,
+    matrix_rank,
+    pinv,
+    qr,
+    slogdet,
+    solve,
+    solve_triangular,
+    svd,
+    svdvals,
+)
+from .rules.products import linalg_cross as cross
+from .rules.products import matmul, multi_dot, vecdot
 from .rules.reductions import linalg_norm as norm
 from .rules.reductions import matrix_norm, vector_norm
 
 __all__ = [
+    "LinAlgError",
     "cholesky",
+    "cond",
     "cross",
     "det",
+    "diagonal",
+    "eigh",
+    "eigvalsh",
     "inv",
+    "lstsq",
     "matmul",
+    "matrix_exp",
     "matrix_norm",
     "matrix_power",
+    "matrix_rank",
+    "multi_dot",
     "norm",
+    "pinv",
+    "qr",
     "slogdet",
     "solve",
+    "solve_triangular",
+    "svd",
+    "svdvals",
+    "vander",
+    "vecdot",
     "vector_norm",
 ]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import math
 import weakref
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,6 +39,28 @@ from .versions import mark_changed, tick
 from .writing import check_writeable
 
 
+class Size(tuple[int, ...]):
+    """A shape: a tuple, also as it is printed, that can count the entries.
+
+    >>> Size([2, 3]).numel()
+    6
+    """
+
+    __slots__ = ()
+
+    def numel(self) -> int:
+        return math.prod(self)
+
+
+def _given(data: tuple[Any, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """What ``Tensor(…)`` and the classes named after a dtype make of their arguments: sizes, or data."""
+    if len(data) == 1 and not isinstance(data[0], (int, Size)):
+        if isinstance(data[0], float):
+            raise TypeError(f"a size is an int, not {data[0]}: for a tensor of one number write tensor({data[0]})")
+        return np.array([array_of(d) for d in data[0]] if isinstance(data[0], (list, tuple)) else array_of(data[0]), dtype)
+    return np.zeros(sizes_of(data) if data else (0,), dtype)
+
+
 class Tensor(Variable):
     """An array that remembers how it was computed.
 
@@ -55,12 +78,10 @@ class Tensor(Variable):
     __slots__ = ()
     __hash__ = object.__hash__
 
-    def __init__(self, *data: Any, requires_grad: bool = False) -> None:
+    def __init__(self, *data: Any, requires_grad: bool = False, device: Any = None) -> None:
         """``Tensor(data)`` in the default dtype, or ``Tensor(2, 3)`` of that shape; prefer `tensor` and `zeros`."""
-        if len(data) == 1 and not isinstance(data[0], int):
-            self.array = np.array(array_of(data[0]), dtype=dtypes.get_default_dtype())
-        else:
-            self.array = np.zeros(data if data else (0,), dtype=dtypes.get_default_dtype())
+        devices.on_cpu(device)
+        self.array = _given(data, dtypes.get_default_dtype())
         self.node = None
         self.grad = None
         if requires_grad:
@@ -69,8 +90,8 @@ class Tensor(Variable):
     # -------------------------------------------------------------------------------------------- what it is
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        return self.array.shape
+    def shape(self) -> Size:
+        return Size(self.array.shape)
 
     @property
     def ndim(self) -> int:
@@ -301,8 +322,8 @@ class Tensor(Variable):
 
     # -------------------------------------------------------------------------------------------- operators
 
-    __add__ = elementary.add.operator
-    __sub__ = elementary.subtract.operator
+    __add__ = elementary.add_primitive.operator
+    __sub__ = elementary.subtract_primitive.operator
     __mul__ = elementary.multiply.operator
     __truediv__ = elementary.divide.operator
     __pow__ = elementary.power.operator
@@ -310,10 +331,10 @@ class Tensor(Variable):
     __abs__ = elementary.absolute.operator
 
     def __radd__(self, other: Any) -> Any:
-        return elementary.add(other, self)
+        return elementary.add_primitive(other, self)
 
     def __rsub__(self, other: Any) -> Any:
-        return elementary.subtract(other, self)
+        return elementary.subtract_primitive(other, self)
 
     def __rmul__(self, other: Any) -> Any:
         return elementary.multiply(other, self)
@@ -387,8 +408,8 @@ class Tensor(Variable):
 
     # -------------------------------------------------------------------------------------------- in place
 
-    __iadd__ = in_place(elementary.add)
-    __isub__ = in_place(elementary.subtract)
+    __iadd__ = in_place(elementary.add_primitive)
+    __isub__ = in_place(elementary.subtract_primitive)
     __imul__ = in_place(elementary.multiply)
     __itruediv__ = in_place(elementary.divide)
     __ipow__ = in_place(elementary.power)
@@ -503,114 +524,37 @@ class Tensor(Variable):
     def is_floating_point(self) -> Any:
         return self.dtype.kind == "f"
 
-    # -------------------------------------------------------------------------------------------- arithmetic
-
-    def add(self, other: Any, *, alpha: Any = 1) -> Any:
-        """``self + alpha * other``."""
-        return self + (other if alpha == 1 else other * alpha)
-
-    def sub(self, other: Any, *, alpha: Any = 1) -> Any:
-        """``self - alpha * other``."""
-        return self - (other if alpha == 1 else other * alpha)
-
-    subtract = sub
-    mul = multiply = elementary.multiply.operator
-    div = divide = true_divide = elementary.div
-    pow = elementary.power.operator
-    neg = negative = elementary.negative.operator
-    abs = absolute = elementary.absolute.operator
-    exp = elementary.exp.operator
-    expm1 = elementary.expm1.operator
-    log = elementary.log.operator
-    log1p = elementary.log1p.operator
-    log2 = elementary.log2.operator
-    log10 = elementary.log10.operator
-    sqrt = elementary.sqrt.operator
-    rsqrt = elementary.rsqrt.operator
-    square = elementary.square.operator
-    reciprocal = elementary.reciprocal.operator
-    sin = elementary.sin.operator
-    cos = elementary.cos.operator
-    tan = elementary.tan.operator
-    asin = arcsin = elementary.arcsin.operator
-    acos = arccos = elementary.arccos.operator
-    atan = arctan = elementary.arctan.operator
-    sinh = elementary.sinh.operator
-    cosh = elementary.cosh.operator
-    tanh = elementary.tanh.operator
-    sign = elementary.sign.operator
-    floor = elementary.floor.operator
-    ceil = elementary.ceil.operator
-    trunc = elementary.trunc.operator
-    round = elementary.round
-    maximum = elementary.maximum.operator
-    minimum = elementary.minimum.operator
-    clamp = clip = elementary.clamp
-    remainder = elementary.remainder
-    fmod = elementary.fmod
-    lerp = elementary.lerp
-    eq = elementary.equal
-    ne = elementary.not_equal
-    lt = elementary.less
-    le = elementary.less_equal
-    gt = elementary.greater
-    ge = elementary.greater_equal
-    logical_and = elementary.logical_and
-    logical_or = elementary.logical_or
-    logical_not = elementary.logical_not
-    isnan = elementary.isnan
-    isinf = elementary.isinf
-    isfinite = elementary.isfinite
+    # -------------------------------------------------------------------------------------------- functions of other arguments
 
     def where(self, condition: Any, other: Any) -> Any:
         """This tensor where the condition holds, else the other."""
         return elementary.where(condition, self, other)
 
-    erf = special.erf.operator
-    relu = activations.relu.operator
-    sigmoid = activations.sigmoid.operator
-    softmax = normalization.softmax
-    log_softmax = normalization.log_softmax
+    def polygamma(self, n: Any) -> Any:
+        """The derivative of order n of `digamma`."""
+        return special.polygamma(n, self)
 
-    # -------------------------------------------------------------------------------------------- reductions, products
-
-    sum = reductions.sum
-    mean = reductions.mean
-    var = reductions.var
-    std = reductions.std
-    max = reductions.max
-    min = reductions.min
-    amax = reductions.amax
-    amin = reductions.amin
-    prod = reductions.prod
-    logsumexp = reductions.logsumexp
-    cumsum = reductions.cumsum
-    cumprod = reductions.cumprod
-    norm = reductions.norm
-    dist = reductions.dist
-    median = reductions.median
-    argmax = reductions.argmax
-    argmin = reductions.argmin
-    all = reductions.all
-    any = reductions.any
-    count_nonzero = reductions.count_nonzero
-    allclose = reductions.allclose
-    matmul = products.matmul
-    mm = products.mm
-    bmm = products.bmm
-    mv = products.mv
-    dot = products.dot
-    outer = products.outer
-    inner = products.inner
-    trace = products.trace
-    det = linalg.det
-    inverse = linalg.inv
+    def pow(self, exponent: Any) -> Any:
+        return elementary.power.operator(self, exponent)
 
     def equal(self, other: Any) -> Any:
         """Whether shape and all entries are equal."""
         return np.array_equal(self.array, array_of(other))
 
-    # -------------------------------------------------------------------------------------------- shape
+    def transpose(self, dim0: Any, dim1: Any) -> Any:
+        """Two axes exchanged, as in PyTorch; NumPy's ``transpose`` is `permute`."""
+        return shaping.swapaxes(self, dim0, dim1)
+
+    def view(self, *shape: Any, dtype: Any = None) -> Any:
+        """`reshape`; given a dtype, the same bytes read as that type, which is not differentiable."""
+        if dtype is None and len(shape) == 1 and isinstance(shape[0], (np.dtype, type)):
+            dtype = shape[0]
+        return shaping.reshape(self, *shape) if dtype is None else wrap(self.array.view(dtypes.of(dtype)))
+
+    def view_as(self, other: Any) -> Any:
+        return shaping.reshape(self, other.shape)
+
+    reshape_as = view_as
 
     @property
     def T(self) -> Any:
@@ -620,125 +564,59 @@ class Tensor(Variable):
     def mT(self) -> Any:
         return shaping.swapaxes(self, -1, -2)
 
-    def transpose(self, dim0: Any, dim1: Any) -> Any:
-        """Two axes exchanged, as in PyTorch; NumPy's ``transpose`` is `permute`."""
-        return shaping.swapaxes(self, dim0, dim1)
+    @property
+    def H(self) -> Any:
+        return shaping.t(self)
 
-    def t(self) -> Any:
-        """The transpose of a matrix; a vector as it is."""
-        if self.ndim > 2:
-            raise ShapeError(f"t() takes tensors of up to two axes, this one has shape {self.shape}: use transpose()")
-        return self.T
-
-    def view(self, *shape: Any) -> Any:
-        """`reshape`; given a dtype, the same bytes read as that type, which is not differentiable."""
-        if len(shape) == 1 and isinstance(shape[0], (np.dtype, type)):
-            return wrap(self.array.view(shape[0]))
-        return shaping.reshape(self, *shape)
-
-    def view_as(self, other: Any) -> Any:
-        return shaping.reshape(self, other.shape)
-
-    reshape_as = view_as
-    reshape = shaping.reshape
-    flatten = shaping.flatten
-    ravel = shaping.flatten
-    unflatten = shaping.unflatten
-    squeeze = shaping.squeeze
-    unsqueeze = shaping.unsqueeze
-    expand = shaping.expand
-    expand_as = shaping.expand_as
-    broadcast_to = shaping.broadcast_to
-    permute = shaping.permute
-    swapaxes = swapdims = shaping.swapaxes
-    moveaxis = movedim = shaping.moveaxis
-    clone = shaping.clone
-    contiguous = shaping.contiguous
-    repeat = joining.repeat
-    tile = joining.tile
-    repeat_interleave = joining.repeat_interleave
-    split = joining.split
-    chunk = joining.chunk
-    unbind = joining.unbind
-    flip = arranging.flip
-    roll = arranging.roll
-    tril = arranging.tril
-    triu = arranging.triu
-    diagonal = arranging.diagonal
-    diag = arranging.diag
-    diag_embed = arranging.diag_embed
-    fliplr = arranging.fliplr
-    flipud = arranging.flipud
-    rot90 = arranging.rot90
-    tensor_split = joining.tensor_split
-
-    def is_contiguous(self) -> Any:
-        return self.array.flags.c_contiguous
-
-    # -------------------------------------------------------------------------------------------- choosing entries
-
-    gather = selecting.gather
-    take = selecting.take
-    index_add = selecting.index_add
-    index_select = selecting.index_select
-    take_along_dim = selecting.take_along_axis
-    scatter = selecting.scatter
-    scatter_add = selecting.scatter_add
-    masked_fill = selecting.masked_fill
-    masked_select = selecting.masked_select
-    select = selecting.select
-    narrow = selecting.narrow
-    nonzero = selecting.nonzero
-    sort = ordering.sort
-    argsort = ordering.argsort
-    topk = ordering.topk
-    unique = ordering.unique
+    mH = mT
 
     # -------------------------------------------------------------------------------------------- new tensors like this
 
-    def new_tensor(self, data: Any, *, dtype: Any = None, requires_grad: Any = False) -> Any:
-        made = wrap(np.array(array_of(data), dtype=dtype or self.dtype))
-        return made.requires_grad_() if requires_grad else made
+    def new_tensor(self, data: Any, *, dtype: Any = None, requires_grad: Any = False, device: Any = None) -> Any:
+        """A copy of some data, in this tensor's dtype unless another is named."""
+        return self._made(np.array(array_of(data), dtype=dtypes.of(dtype or self.dtype)), requires_grad, device)
 
-    def new_full(self, size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: Any = False) -> Any:
-        return self.new_tensor(np.full(sizes_of((size,)), fill_value), dtype=dtype, requires_grad=requires_grad)
+    def new_full(
+        self, size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: Any = False, device: Any = None
+    ) -> Any:
+        """One value, repeated, in this tensor's dtype unless another is named."""
+        value = np.full(sizes_of((size,)), array_of(fill_value), dtypes.of(dtype or self.dtype))
+        return self._made(value, requires_grad, device)
 
-    def new_zeros(self, *size: Any, dtype: Any = None, requires_grad: Any = False) -> Any:
-        return self.new_full(sizes_of(size), 0, dtype=dtype, requires_grad=requires_grad)
+    def new_zeros(self, *size: Any, **options: Any) -> Any:
+        return self.new_full(sizes_of(size), 0, **options)
 
-    def new_ones(self, *size: Any, dtype: Any = None, requires_grad: Any = False) -> Any:
-        return self.new_full(sizes_of(size), 1, dtype=dtype, requires_grad=requires_grad)
+    def new_ones(self, *size: Any, **options: Any) -> Any:
+        return self.new_full(sizes_of(size), 1, **options)
 
     new_empty = new_zeros
+
+    def new(self, *data: Any) -> Any:
+        """A tensor of this one's dtype, of some sizes or with some data, as `Tensor` reads them."""
+        return wrap(_given(data, self.dtype))
+
+    def _made(self, array: Any, requires_grad: Any, device: Any) -> Any:
+        devices.on_cpu(device)
+        return wrap(array).requires_grad_() if requires_grad else wrap(array)
 
     # -------------------------------------------------------------------------------------------- in place
 
     def add_(self, other: Any, *, alpha: Any = 1) -> Any:
         """``self += alpha * other``."""
-        return apply_in_place(self, elementary.add, other if alpha == 1 else other * alpha)
+        return apply_in_place(self, elementary.add_primitive, other if alpha == 1 else other * alpha)
 
     def sub_(self, other: Any, *, alpha: Any = 1) -> Any:
         """``self -= alpha * other``."""
-        return apply_in_place(self, elementary.subtract, other if alpha == 1 else other * alpha)
+        return apply_in_place(self, elementary.subtract_primitive, other if alpha == 1 else other * alpha)
 
-    mul_ = in_place(elementary.multiply)
-    div_ = in_place(elementary.divide)
-    pow_ = in_place(elementary.power)
-    neg_ = in_place(elementary.negative)
-    exp_ = in_place(elementary.exp)
-    log_ = in_place(elementary.log)
-    sqrt_ = in_place(elementary.sqrt)
-    sin_ = in_place(elementary.sin)
-    cos_ = in_place(elementary.cos)
-    tanh_ = in_place(elementary.tanh)
-    abs_ = in_place(elementary.absolute)
-    relu_ = in_place(activations.relu)
-    sigmoid_ = in_place(activations.sigmoid)
-    clamp_ = in_place(elementary.clamp)
-    masked_fill_ = in_place(selecting.masked_fill)
-    scatter_ = in_place(selecting.scatter)
-    scatter_add_ = in_place(selecting.scatter_add)
-    index_add_ = in_place(selecting.index_add)
+    def div_(self, other: Any, *, rounding_mode: Any = None) -> Any:
+        """``self /= other``, rounded on request; see `div`."""
+        if rounding_mode is None:
+            return apply_in_place(self, elementary.divide, other)
+        return apply_in_place(self, elementary.div, other, rounding_mode=rounding_mode)
+
+    subtract_ = sub_
+    divide_ = true_divide_ = div_
 
     def copy_(self, source: Any, non_blocking: Any = False) -> Any:
         """The values of another tensor, broadcast and converted."""
@@ -798,6 +676,61 @@ class Tensor(Variable):
         else:
             self.node = other.node
         return self
+
+
+# Methods that are functions of the rule book, given the tensor first. A name that ends in an underscore stands for two:
+# the function, and the method that writes its result into the tensor's own memory.
+_METHODS: dict[Any, str] = {
+    elementary: """
+        abs=absolute_ absolute_ acos_ acosh_ add addcdiv_ addcmul_ arccos_ arccosh_ arcsin_ arcsinh_ arctan_ arctan2_
+        arctanh_ asin_ asinh_ atan_ atan2_ atanh_ bitwise_and_ bitwise_left_shift_ bitwise_not_ bitwise_or_
+        bitwise_right_shift_ bitwise_xor_ ceil_ clamp_ clamp_max_ clamp_min_ clip=clamp_ copysign_ cos_ cosh_ deg2rad_
+        div divide=div eq_ exp_ exp2_ expm1_ fix_ float_power_ floor_ floor_divide_ fmax fmin fmod_ frac_ gcd_ ge_
+        greater_ greater_equal_ gt_ heaviside_ hypot_ isfinite isinf isnan isneginf isposinf isreal lcm_ ldexp_ le_
+        lerp_ less_ less_equal_ log_ log10_ log1p_ log2_ logaddexp logaddexp2 logical_and_ logical_not_ logical_or_
+        logical_xor_ lt_ maximum minimum mul_ multiply_ nan_to_num_ ne_ neg_ negative_ nextafter_ not_equal_ positive
+        rad2deg_ reciprocal_ remainder_ round_ rsqrt_ sgn_ sign_ signbit sin_ sinc_ sinh_ sqrt_ square_ sub subtract
+        tan_ tanh_ true_divide=div trunc_ pow=power_
+    """,
+    special: "digamma_ erf_ erfc_ erfinv_ lgamma_ logit_ xlogy_",
+    activations: "hardshrink prelu relu_ sigmoid_",
+    normalization: "log_softmax softmax",
+    reductions: """
+        all allclose amax amin aminmax any argmax argmin corrcoef count_nonzero cov cummax cummin cumprod_ cumsum_ diff
+        dist histc isclose kthvalue logcumsumexp logsumexp max mean median min mode nanmean nanmedian nanquantile nansum
+        norm prod quantile renorm_ std sum var
+    """,
+    products: "addbmm_ addmm_ addmv_ addr_ baddbmm_ bmm cross dot ger inner kron matmul mm mv outer trace vdot",
+    linalg: """
+        cholesky=torch_cholesky cholesky_inverse cholesky_solve det inverse logdet matrix_exp matrix_power pinverse qr
+        slogdet svd=torch_svd
+    """,
+    shaping: """
+        adjoint broadcast_to clone contiguous expand expand_as flatten moveaxis movedim=moveaxis permute ravel=flatten
+        reshape squeeze sum_to_size swapaxes swapdims=swapaxes t unflatten unsqueeze
+    """,
+    joining: """
+        chunk dsplit hsplit repeat repeat_interleave split split_with_sizes=split tensor_split tile unbind unfold
+        unsafe_chunk=chunk unsafe_split=split vsplit
+    """,
+    arranging: "diag diag_embed diagflat diagonal flip fliplr flipud roll rot90 tril_ triu_",
+    selecting: """
+        argwhere gather index_add_ index_copy_ index_fill_ index_put_ index_select masked_fill_ masked_scatter_
+        masked_select narrow narrow_copy=narrow nonzero put_ scatter_ scatter_add_ scatter_reduce_ select select_scatter
+        slice_scatter take take_along_dim
+    """,
+    indexing: "bincount",
+    ordering: "argsort msort sort topk unique unique_consecutive",
+}
+
+for _module, _names in _METHODS.items():
+    for _entry in _names.split():
+        _name, _, _other = _entry.partition("=")
+        _function = getattr(_module, (_other or _name).rstrip("_"))
+        if _name.rstrip("_") not in vars(Tensor):
+            setattr(Tensor, _name.rstrip("_"), getattr(_function, "operator", _function))
+        if _entry.endswith("_"):
+            setattr(Tensor, f"{_name.rstrip('_')}_", in_place(_function))
 
 
 def _rebuilt(kind: Any, array: np.ndarray[Any, Any], requires_grad: Any) -> Any:

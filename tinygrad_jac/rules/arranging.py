@@ -67,6 +67,7 @@ def _on_diagonal(x: Any, offset: int, sizes: tuple[int, int]) -> Any:
 # ------------------------------------------------------------------------------------------------ reversed, rolled
 
 
+@public()
 def flip(x: Any, *axes: Any, dims: Any = None) -> Any:
     """The entries in reverse order along the axes given, or along all; a view.
 
@@ -93,6 +94,7 @@ def flipud(x: Any) -> Any:
     return flip(x, 0)
 
 
+@public()
 def roll(x: Any, shifts: Any, dims: Any = None) -> Any:
     """The entries moved along axes by so many places, those moved out at the end coming in at the start.
 
@@ -118,6 +120,7 @@ def roll(x: Any, shifts: Any, dims: Any = None) -> Any:
     return _roll(x, shifts=steps, axes=axes)
 
 
+@public()
 def rot90(x: Any, k: int = 1, dims: Any = (0, 1)) -> Any:
     """Turned k times by a quarter, from the first of the two axes towards the second.
 
@@ -139,6 +142,7 @@ def rot90(x: Any, k: int = 1, dims: Any = (0, 1)) -> Any:
 # ------------------------------------------------------------------------------------------------ diagonals, triangles
 
 
+@public()
 def diagonal(x: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
     """The diagonal of the matrices in two axes, as a new last axis; a view.
 
@@ -161,6 +165,7 @@ def diagonal(x: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
     return _diagonal(x, offset=int(offset))
 
 
+@public()
 def diag_embed(x: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
     """Matrices of zeros with the last axis on a diagonal: what `diagonal` reads off, put back.
 
@@ -177,6 +182,7 @@ def diag_embed(x: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
     return made if (rows, columns) == (-2, -1) else moveaxis(made, (-2, -1), (rows, columns))
 
 
+@public()
 def diag(x: Any, diagonal: int = 0) -> Any:
     """A matrix with a vector on its diagonal, or the diagonal of a matrix.
 
@@ -192,6 +198,12 @@ def diag(x: Any, diagonal: int = 0) -> Any:
     return diag_embed(x, diagonal)
 
 
+@public(np.diagflat)
+def diagflat(x: Any, offset: int = 0) -> Any:
+    """A matrix with all entries, in a row, on its diagonal."""
+    return diag_embed(x.reshape(-1), offset)
+
+
 def _two_axes(what: str, ndim: int, dim1: int, dim2: int) -> tuple[int, int]:
     if ndim < 2:
         raise ShapeError(f"{what} needs two axes at least, there is {'one' if ndim else 'none'}")
@@ -201,6 +213,7 @@ def _two_axes(what: str, ndim: int, dim1: int, dim2: int) -> tuple[int, int]:
     return first, second
 
 
+@public()
 def tril(x: Any, diagonal: int = 0) -> Any:
     """The lower triangles of the matrices in the last two axes, up to a diagonal and with it; zeros above.
 
@@ -213,6 +226,7 @@ def tril(x: Any, diagonal: int = 0) -> Any:
     return _tril(x, k=int(diagonal))
 
 
+@public()
 def triu(x: Any, diagonal: int = 0) -> Any:
     """The upper triangles of the matrices in the last two axes, from a diagonal on and with it; zeros below.
 

@@ -28,14 +28,14 @@ negative = primitive(
     vjp=lambda g, out, x: -g,
     jacobian=lambda out, x: Diagonal(np.full(x.shape, -1.0)),
 )
-add = primitive(
+add_primitive = primitive(
     "add", np.add, elementwise=True,
     vjp=(lambda g, out, x, y: g,
          lambda g, out, x, y: g),
     jacobian=(lambda out, x, y: Identity(x.shape),
               lambda out, x, y: Identity(y.shape)),
 )
-subtract = primitive(
+subtract_primitive = primitive(
     "sub", np.subtract, elementwise=True,
     vjp=(lambda g, out, x, y: g,
          lambda g, out, x, y: -g),
@@ -65,6 +65,7 @@ power = primitive(
     doc="``x ** y``. By convention d/dx is 0 where y is 0, and d/dy is 0 where x is 0 and y is not negative.",
 )
 ufuncs[np.power] = ufuncs[np.float_power] = power
+pow = power
 remainder = primitive(
     "remainder", np.remainder, elementwise=True, saves="out x y",
     vjp=(lambda g, out, x, y: g,
@@ -81,6 +82,51 @@ fmod = primitive(
               lambda out, x, y: Diagonal(-np.trunc(x / y))),
     doc="``x - n y`` with the quotient n rounded towards 0; n has derivative 0.",
 )
+
+
+@public()
+def add(x: Any, y: Any, *, alpha: Any = 1) -> Any:
+    """``x + alpha * y``."""
+    return add_primitive(x, y if alpha == 1 else y * alpha)
+
+
+@public()
+def subtract(x: Any, y: Any, *, alpha: Any = 1) -> Any:
+    """``x - alpha * y``."""
+    return subtract_primitive(x, y if alpha == 1 else y * alpha)
+
+
+@public()
+def rsub(x: Any, y: Any, *, alpha: Any = 1) -> Any:
+    """``y - alpha * x``: `subtract` from the other side."""
+    return subtract_primitive(y, x if alpha == 1 else x * alpha)
+
+
+@public()
+def addcmul(x: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
+    """``x + value * tensor1 * tensor2``."""
+    return add(x, tensor1 * tensor2, alpha=value)
+
+
+@public()
+def addcdiv(x: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
+    """``x + value * tensor1 / tensor2``."""
+    return add(x, tensor1 / tensor2, alpha=value)
+
+
+@public()
+def float_power(x: Any, exponent: Any) -> Any:
+    """`power` in float64."""
+    return power(*(v.astype(np.float64) if hasattr(v, "astype") else float(v) for v in (x, exponent)))
+
+
+@public(np.ldexp)
+def ldexp(x: Any, y: Any) -> Any:
+    """``x * 2**y``."""
+    return x * exp2(y)
+
+
+sub, mul, neg = subtract, multiply, negative
 
 
 def _one_less(y: Any) -> Any:
@@ -256,6 +302,17 @@ arctanh = primitive(
     jacobian=lambda out, x: Diagonal(1 / (1 - x**2)),
 )
 
+asin, acos, atan, atan2 = arcsin, arccos, arctan, arctan2
+asinh, acosh, atanh = arcsinh, arccosh, arctanh
+
+
+@public(np.sinc)
+def sinc(x: Any) -> Any:
+    """``sin(πx) / πx``, and 1 where x is 0."""
+    angle = math.pi * where(x == 0, 1, x)
+    return where(x == 0, 1, sin(angle) / angle)
+
+
 # ------------------------------------------------------------------------------------------------ kinks and choices
 
 
@@ -368,6 +425,42 @@ def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
     return x if max is None else where(x > max, max, x)
 
 
+@public()
+def clamp_min(x: Any, min: Any) -> Any:
+    """``x``, but not less than ``min``; see `clamp`."""
+    return clamp(x, min)
+
+
+@public()
+def clamp_max(x: Any, max: Any) -> Any:
+    """``x``, but not more than ``max``; see `clamp`."""
+    return clamp(x, None, max)
+
+
+@public(np.fmax)
+def fmax(x: Any, y: Any) -> Any:
+    """The larger of two entries, the other one beside a nan; of equal ones the first receives the cotangent."""
+    return where((x >= y) | np.isnan(y), x, y)
+
+
+@public(np.fmin)
+def fmin(x: Any, y: Any) -> Any:
+    """The smaller of two entries, the other one beside a nan; of equal ones the first receives the cotangent."""
+    return where((x <= y) | np.isnan(y), x, y)
+
+
+@public(np.heaviside)
+def heaviside(x: Any, values: Any) -> Any:
+    """0 where x is negative, 1 where it is positive, ``values`` where it is 0."""
+    return where(x == 0, values, (x > 0).astype(x.dtype))
+
+
+@public(np.copysign)
+def copysign(x: Any, y: Any) -> Any:
+    """``|x|`` with the sign of ``y``, that of -0.0 included."""
+    return absolute(x) * where(np.signbit(y), -1, 1)
+
+
 def _is_number(limit: Any) -> bool:
     """Whether a limit is a constant, or left out."""
     return np.ndim(limit) == 0 and getattr(limit, "node", None) is None
@@ -377,6 +470,7 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
+@public()
 def lerp(x: Any, end: Any, weight: Any) -> Any:
     """The point between ``x`` and ``end``: ``x + weight * (end - x)``."""
     return x + weight * (end - x)
@@ -423,6 +517,15 @@ floor = _step("floor", np.floor)
 ceil = _step("ceil", np.ceil)
 trunc = _step("trunc", np.trunc)
 rint = _step("round", np.rint)
+fix, sgn = trunc, sign
+
+
+@public()
+def frac(x: Any) -> Any:
+    """What remains of ``x`` without its integer part: ``x - trunc(x)``."""
+    return x - trunc(x)
+
+
 
 
 @public(np.round, np.around)
@@ -448,11 +551,20 @@ bitwise_and = unrecorded(np.bitwise_and)
 bitwise_or = unrecorded(np.bitwise_or)
 bitwise_xor = unrecorded(np.bitwise_xor)
 bitwise_not = unrecorded(np.invert)
+bitwise_left_shift = unrecorded(np.left_shift)
+bitwise_right_shift = unrecorded(np.right_shift)
+gcd = unrecorded(np.gcd)
+lcm = unrecorded(np.lcm)
+nextafter = unrecorded(np.nextafter)
 floor_divide = unrecorded(np.floor_divide)
 isnan = unrecorded(np.isnan)
 isinf = unrecorded(np.isinf)
 isfinite = unrecorded(np.isfinite)
 signbit = unrecorded(np.signbit)
+isposinf = unrecorded(np.isposinf)
+isneginf = unrecorded(np.isneginf)
+isreal = unrecorded(np.isreal)
+eq, ne, lt, le, gt, ge = equal, not_equal, less, less_equal, greater, greater_equal
 
 
 @public()
@@ -461,4 +573,8 @@ def div(x: Any, y: Any, *, rounding_mode: str | None = None) -> Any:
     rounded = {None: lambda q: q, "trunc": trunc, "floor": floor}
     if rounding_mode not in rounded:
         raise ValueError(f"rounding_mode is None, 'trunc' or 'floor', not {rounding_mode!r}")
+    if rounding_mode and all(getattr(v, "dtype", np.dtype(type(v))).kind in "iu" for v in (x, y)):
+        quotient = floor_divide(x, y)  # an integer, as PyTorch has it
+        return quotient if rounding_mode == "floor" else quotient + ((x % y != 0) & ((x < 0) != (y < 0)))
     return rounded[rounding_mode](divide(x, y))
+

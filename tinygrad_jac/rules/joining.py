@@ -18,7 +18,7 @@ from ..graph import array_of
 from ..jacobians import Selection
 from ..primitive import functions, primitive
 from ..spelling import axis_of, public
-from .shaping import atleast_1d, atleast_2d, broadcast_to, clone, lead_of
+from .shaping import atleast_1d, atleast_2d, atleast_3d, broadcast_to, clone, lead_of, moveaxis
 
 WHOLE = slice(None)
 
@@ -151,6 +151,49 @@ def vstack(arrays: Sequence[Any]) -> Any:
     return concatenate([atleast_2d(x) for x in arrays], 0)
 
 
+@public(np.dstack)
+def dstack(arrays: Sequence[Any]) -> Any:
+    """One behind the other: joined along the third axis."""
+    return concatenate([atleast_3d(x) for x in arrays], 2)
+
+
+@public(np.column_stack)
+def column_stack(arrays: Sequence[Any]) -> Any:
+    """Joined along the second axis, vectors and numbers as columns."""
+    return concatenate([x.reshape(-1, 1) if x.ndim < 2 else x for x in arrays], 1)
+
+
+def block_diag(*arrays: Any) -> Any:
+    """A matrix with matrices (vectors as rows) along its diagonal, zeros elsewhere."""
+    xs = [atleast_2d(x) for x in (arrays[0] if len(arrays) == 1 and isinstance(arrays[0], (list, tuple)) else arrays)]
+    widths = [x.shape[1] for x in xs]
+    before = list(itertools.accumulate(widths, initial=0))
+    return concatenate([_pad(x, widths=((0, 0), (b, before[-1] - b - n)), value=0) for x, b, n in
+                        zip(xs, before, widths)], 0)
+
+
+def cartesian_prod(*arrays: Any) -> Any:
+    """All rows that take an entry of each vector in turn, the last changing fastest."""
+    if len(arrays) == 1:
+        return arrays[0]
+    return stack([x.reshape(-1) for x in meshgrid(*arrays)], -1)
+
+
+@public()
+def combinations(x: Any, r: int = 2, with_replacement: bool = False) -> Any:
+    """All rows of r entries of a vector, each in the order in which they stand there."""
+    choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+    rows = np.array([*choose(range(x.shape[0]), r)], dtype=np.intp).reshape(-1, r)
+    return x[rows]
+
+
+@public(np.vander)
+def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
+    """The powers of each entry of a vector, from the highest to 0 along a row, or the other way round."""
+    powers = np.arange(x.shape[0] if N is None else N)
+    return x[:, None] ** (powers if increasing else powers[::-1].copy())
+
+
 def meshgrid(*arrays: Any, indexing: str = "ij") -> tuple[Any, ...]:
     """The coordinates of a grid: vector k repeated along all axes but the k-th.
 
@@ -212,6 +255,43 @@ def split(x: Any, split_size_or_sections: Any, axis: int = 0) -> tuple[Any, ...]
     if size <= 0:
         raise ValueError(f"split: the size of a part must be positive, not {size}")
     return _cut(x, (*range(0, max(n, 1), size), n), at)
+
+
+@public(np.hsplit)
+def hsplit(x: Any, indices_or_sections: Any) -> tuple[Any, ...]:
+    """`tensor_split` along the second axis, of a vector along its only one."""
+    return tensor_split(x, indices_or_sections, 1 if x.ndim > 1 else 0)
+
+
+@public(np.vsplit)
+def vsplit(x: Any, indices_or_sections: Any) -> tuple[Any, ...]:
+    """`tensor_split` along the first axis."""
+    return tensor_split(x, indices_or_sections, 0)
+
+
+@public(np.dsplit)
+def dsplit(x: Any, indices_or_sections: Any) -> tuple[Any, ...]:
+    """`tensor_split` along the third axis."""
+    return tensor_split(x, indices_or_sections, 2)
+
+
+@public()
+def unfold(x: Any, dimension: int, size: int, step: int) -> Any:
+    """The stretches of ``size`` entries along an axis, one every ``step`` entries, each along a new last axis.
+
+    Raises
+    ------
+    ShapeError
+        The axis is shorter than a stretch.
+    """
+    k = axis_of(dimension, x.ndim)
+    n = x.shape[k] if x.ndim else 1
+    if not 0 <= size <= n or step < 1:
+        raise ShapeError(f"unfold: stretches of {size} entries, every {step}, do not fit axis {dimension} of {x.shape}")
+    starts = np.arange(0, n - size + 1, step)
+    if not x.ndim:
+        return x.reshape(1)[:size]
+    return moveaxis(x[along(k, starts[:, None] + np.arange(size))], k, -1)
 
 
 @public()

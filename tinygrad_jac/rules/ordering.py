@@ -81,8 +81,40 @@ def topk(x: Any, k: int, axis: int = -1, largest: bool = True, sorted: bool = Tr
     return _picked(x, at, np.take_along_axis(found, _order(np.take_along_axis(array, found, at), at, largest), at))
 
 
+@public()
+def msort(x: Any) -> Any:
+    """The entries in order along the first axis."""
+    return sort(x, 0).values
+
+
+@public()
+def unique_consecutive(
+    x: Any, return_inverse: bool = False, return_counts: bool = False, axis: int | None = None
+) -> Any:
+    """The entries (or the slices along an axis) without those that repeat the one before; not differentiable.
+
+    Returns
+    -------
+    values, or a tuple of them
+        As of `unique`.
+    """
+    rows = plain(x).reshape(-1) if axis is None else np.moveaxis(plain(x), axis, 0)
+    flat = rows.reshape(len(rows), -1)
+    new = np.ones(len(rows), bool)
+    new[1:] = (flat[1:] != flat[:-1]).any(-1)
+    number = np.cumsum(new) - 1
+    values = rows[new] if axis is None else np.moveaxis(rows[new], 0, axis)
+    found = [values]
+    if return_inverse:
+        found.append(number.reshape(x.shape) if axis is None else number)
+    if return_counts:
+        found.append(np.bincount(number, minlength=0))
+    return tuple(like(x, part) for part in found) if len(found) > 1 else like(x, values)
+
+
+@public()
 def unique(
-    input: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+    x: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, axis: int | None = None
 ) -> Any:
     """The different entries in order (or the different slices along an axis); not differentiable.
 
@@ -91,7 +123,7 @@ def unique(
     values, or a tuple of them
         With ``return_inverse`` where each entry is among them, with ``return_counts`` how often each occurs.
     """
-    return _unique(input, return_inverse=return_inverse, return_counts=return_counts, axis=dim)
+    return _unique(x, return_inverse=return_inverse, return_counts=return_counts, axis=axis)
 
 
 def _unique(ar: Any, *flags: bool, **options: Any) -> Any:

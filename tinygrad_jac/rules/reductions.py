@@ -18,8 +18,8 @@ from ..jacobians import BlockDiag, Diagonal, Identity, Jacobian, Kron, Selection
 from ..primitive import primitive
 from ..spelling import axes_of, axis_of, public, unrecorded
 from .elementary import maximum, minimum
-from .results import ValuesIndices
-from .shaping import swapaxes
+from .results import MinMax, ValuesIndices
+from .shaping import moveaxis, swapaxes
 
 # ------------------------------------------------------------------------------------------------ what they share
 
@@ -240,6 +240,55 @@ def nansum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return sum(np.where(np.isnan(x), 0.0, x), axis, keepdims)
 
 
+@public(np.nanmean)
+def nanmean(x: Any, axis: Any = None, keepdims: bool = False, *, dtype: Any = None) -> Any:
+    """`mean` of the entries that are not nan; nan where all are."""
+    x = _cast(x, dtype)
+    _refuse_integers("nanmean", x)
+    return nansum(x, axis, keepdims) / sum((~np.isnan(x)).astype(x.dtype), axis, keepdims)
+
+
+def cov(x: Any, *, correction: int = 1, fweights: Any = None, aweights: Any = None) -> Any:
+    """The covariance matrix of variables, a row of observations each.
+
+    Parameters
+    ----------
+    x : array of shape (variables, observations), or (observations,)
+    correction : int
+        What is subtracted from the number of observations.
+    fweights, aweights : array of shape (observations,), optional
+        How often each was observed (integers); how much each matters.
+
+    Raises
+    ------
+    ShapeError
+        There are more than two axes.
+    """
+    if x.ndim > 2:
+        raise ShapeError(f"cov takes one variable or a row for each, not shape {x.shape}")
+    if x.dtype.kind in "biu":
+        x = x.astype(get_default_dtype())
+    rows = x.reshape(-1, x.shape[-1] if x.ndim else 1)
+    n = rows.shape[-1]
+    counts = np.ones(n, x.dtype) if fweights is None else fweights.astype(x.dtype)
+    weights = counts if aweights is None else counts * aweights.astype(x.dtype)
+    total = sum(weights)
+    of_squares = sum(weights * (weights / counts if aweights is not None else 1))
+    dof = total - correction * (of_squares / total)
+    centred = rows - sum(rows * weights, -1, keepdims=True) / total
+    out = (centred * weights) @ swapaxes(centred, -1, -2) / dof
+    return out if x.ndim == 2 else out.reshape(())
+
+
+def corrcoef(x: Any) -> Any:
+    """The matrix of correlations of variables, a row of observations each: `cov` by the standard deviations."""
+    c = cov(x)
+    if not c.ndim:
+        return c / c
+    spread_of = np.sqrt(np.diagonal(c))
+    return np.clip(c / spread_of[:, None] / spread_of[None, :], -1, 1)
+
+
 # ------------------------------------------------------------------------------------------------ extrema
 
 
@@ -375,6 +424,124 @@ def _median_position(x: Any, axis: int) -> Any:
     middle = np.take(np.argpartition(x, rank, axis=axis), [rank], axis=axis)
     missing = np.isnan(x)
     return np.where(missing.any(axis=axis, keepdims=True), missing.argmax(axis=axis, keepdims=True), middle)
+
+
+@public()
+def aminmax(x: Any, *, axis: Any = None, keepdims: bool = False) -> MinMax:
+    """``(min, max)`` of `amin` and `amax`."""
+    return MinMax(amin(x, axis, keepdims), amax(x, axis, keepdims))
+
+
+@public()
+def nanmedian(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """`median` of the entries that are not nan; nan where all are."""
+    if axis is None:
+        return _pick("nanmedian", _nanmedian_position, x.reshape(-1), 0, False).values
+    return _pick("nanmedian", _nanmedian_position, x, axis, keepdims)
+
+
+def _nanmedian_position(x: Any, axis: int) -> Any:
+    rank = np.maximum((~np.isnan(x)).sum(axis=axis, keepdims=True) - 1, 0) // 2  # nan is sorted to the end
+    return np.take_along_axis(np.argsort(x, axis=axis, kind="stable"), rank, axis)
+
+
+@public()
+def kthvalue(x: Any, k: int, axis: int = -1, keepdims: bool = False) -> ValuesIndices:
+    """The k-th smallest entry along an axis, counted from 1, and where it stands.
+
+    Raises
+    ------
+    ValueError
+        There are fewer than k.
+    """
+    n = x.shape[axis_of(axis, x.ndim)] if x.ndim else 1
+    if not 1 <= k <= n:
+        raise ValueError(f"kthvalue: there is no entry number {k} of {n} along axis {axis} of shape {x.shape}")
+    return _pick("kthvalue", lambda a, at: np.take(np.argsort(a, axis=at, kind="stable"), [k - 1], at),
+                 x, axis, keepdims)
+
+
+@public()
+def mode(x: Any, axis: int = -1, keepdims: bool = False) -> ValuesIndices:
+    """The most frequent entry along an axis, the smallest of equally frequent ones, and where it stands last."""
+    return _pick("mode", _mode_position, x, axis, keepdims)
+
+
+def _mode_position(x: Any, axis: int) -> Any:
+    moved = np.moveaxis(x, axis, -1)
+    equal = moved[..., :, None] == moved[..., None, :]
+    often = equal.sum(-1)
+    smallest = np.where(often == often.max(-1, keepdims=True), moved, np.inf).min(-1, keepdims=True)
+    last = moved.shape[-1] - 1 - (moved == smallest)[..., ::-1].argmax(-1)
+    return np.expand_dims(last, axis)
+
+
+@public()
+def quantile(
+    x: Any, q: Any, axis: int | None = None, keepdims: bool = False, *, interpolation: str = "linear"
+) -> Any:
+    """The entries below which the parts ``q`` of all entries lie, between two of them interpolated; nan if one is.
+
+    Parameters
+    ----------
+    x : array of floats
+    q : float, or array of shape () or (n,)
+        Within [0, 1]. With an axis, the result has one more in front.
+    axis : int, optional
+        All entries by default.
+    keepdims : bool
+    interpolation : {"linear", "lower", "higher", "midpoint", "nearest"}
+
+    Raises
+    ------
+    ValueError
+        ``q`` is not within [0, 1], or the interpolation is another.
+    ShapeError
+        There are no entries.
+    """
+    return _quantile("quantile", x, q, axis, keepdims, interpolation, False)
+
+
+@public()
+def nanquantile(
+    x: Any, q: Any, axis: int | None = None, keepdims: bool = False, *, interpolation: str = "linear"
+) -> Any:
+    """`quantile` of the entries that are not nan."""
+    return _quantile("nanquantile", x, q, axis, keepdims, interpolation, True)
+
+
+def _quantile(name: str, x: Any, q: Any, axis: Any, keepdims: bool, interpolation: str, skip: bool) -> Any:
+    _refuse_integers(name, x)
+    parts = np.asarray(_array(q), x.dtype)
+    if not ((parts >= 0) & (parts <= 1)).all():
+        raise ValueError(f"{name}: parts are within [0, 1], not {parts}")
+    rounding = {"linear": None, "midpoint": None, "lower": np.floor, "higher": np.ceil, "nearest": np.rint}
+    if interpolation not in rounding:
+        raise ValueError(f"{name}: interpolation is one of {', '.join(rounding)}, not {interpolation!r}")
+    ndim = x.ndim
+    at = -1 if axis is None else axis_of(axis, ndim)
+    x = x.reshape(-1) if axis is None else swapaxes(x, at, -1)
+    _refuse_empty(name, x, (-1,))
+    array = _array(x)
+    missing = np.isnan(array).sum(-1, keepdims=True)
+    order = np.argsort(array, axis=-1)  # nan is sorted to the end
+    count = array.shape[-1] - missing if skip else np.full_like(missing, array.shape[-1])
+    rank = np.maximum(parts.reshape(-1) * (count - 1), 0)  # (..., n)
+    if rounding[interpolation] is not None:
+        rank = rounding[interpolation](rank)
+    if not skip:
+        rank = np.where(missing > 0, array.shape[-1] - 1, rank)
+    low = np.floor(rank).astype(np.intp)
+    high = np.ceil(rank).astype(np.intp)
+    below, above = (np.take_along_axis(x, np.take_along_axis(order, k, -1), -1) for k in (low, high))
+    weight = (rank - low if interpolation == "linear" else np.where(low == high, 0.0, 0.5)).astype(x.dtype)
+    out = np.where(low == high, below, below + weight * (above - below))
+    if axis is not None:
+        out = swapaxes(out[..., None, :], at - 1, -2) if at != -1 else out[..., None, :]
+        out = out if keepdims else np.squeeze(out, at - 1)
+    elif keepdims:
+        out = out.reshape((1,) * ndim + out.shape)
+    return np.moveaxis(out, -1, 0) if parts.ndim else out[..., 0]
 
 
 def _pick(name: str, position: Any, x: Any, axis: Any, keepdims: bool) -> Any:
@@ -658,6 +825,94 @@ def cumprod(x: Any, axis: Any = None, *, dtype: Any = None) -> Any:
         return sum(x, axis)  # of one entry
     axis = -1 if axis is None else axis_of(axis, x.ndim)
     return _cumprod(x) if axis == -1 else swapaxes(_cumprod(swapaxes(x, axis, -1)), axis, -1)
+
+
+@public()
+def cummax(x: Any, axis: int) -> ValuesIndices:
+    """The largest of the first entries along an axis, and where it stands: the last of equal ones."""
+    return _running("cummax", np.greater_equal, x, axis)
+
+
+@public()
+def cummin(x: Any, axis: int) -> ValuesIndices:
+    """The smallest of the first entries along an axis, and where it stands: the last of equal ones."""
+    return _running("cummin", np.less_equal, x, axis)
+
+
+def _running(name: str, replaces: Any, x: Any, axis: int) -> ValuesIndices:
+    k, array = axis_of(axis, x.ndim), _array(x)
+    if not x.ndim:
+        return _pick(name, None, x, axis, False)
+    best = (np.maximum if replaces is np.greater_equal else np.minimum).accumulate(array, axis=k)
+    here = np.where((array == best) | np.isnan(array), np.expand_dims(np.arange(x.shape[k]), (*range(1, -k),)), 0)
+    index = np.maximum.accumulate(here, axis=k)
+    return ValuesIndices(np.take_along_axis(x, index, k), wrap(index) if isinstance(x, Variable) else index)
+
+
+@public()
+def logcumsumexp(x: Any, axis: int) -> Any:
+    """log Σ exp of the first entries along an axis, computed without overflow."""
+    k = axis_of(axis, x.ndim)
+    if not x.ndim:
+        return logsumexp(x, axis)
+    # By doubling, in log₂ n steps: each entry takes in what ends where its own stretch begins.
+    step, n = 1, x.shape[k]
+    moved = swapaxes(x, k, -1)
+    while step < n:
+        moved = np.concatenate([moved[..., :step], np.logaddexp(moved[..., step:], moved[..., :-step])], -1)
+        step *= 2
+    return swapaxes(moved, k, -1)
+
+
+@public()
+def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
+    """Differences of neighbours along an axis, n times; ``prepend`` and ``append`` are put at the ends first."""
+    k = axis_of(axis, x.ndim)
+    parts = [p for p in (prepend, x, append) if p is not None]
+    x = moveaxis(np.concatenate(parts, k) if len(parts) > 1 else x, k, -1)
+    for _ in range(n):
+        x = np.not_equal(x[..., 1:], x[..., :-1]) if x.dtype.kind == "b" else x[..., 1:] - x[..., :-1]
+    return moveaxis(x, -1, k)
+
+
+@public()
+def trapezoid(y: Any, x: Any = None, *, dx: Any = 1, axis: int = -1) -> Any:
+    """The integral along an axis by trapezoids, of samples at ``x`` or at distances ``dx``."""
+    k = axis_of(axis, y.ndim)
+    y = moveaxis(y, k, -1)
+    if x is not None:
+        dx = diff(moveaxis(x, k, -1) if x.ndim > 1 else x)
+    return sum((y[..., 1:] + y[..., :-1]) * dx, -1) / 2
+
+
+def renorm(x: Any, p: float, dim: int, maxnorm: float) -> Any:
+    """The slices along an axis whose p-norm is larger than ``maxnorm``, scaled down to it."""
+    k = axis_of(dim, x.ndim)
+    others = tuple(a for a in range(-x.ndim, 0) if a != k)
+    size = norm(x, p, others, keepdims=True)
+    large = size > maxnorm
+    return x * np.where(large, maxnorm / (np.where(large, size, 1.0) + 1e-7), 1.0)
+
+
+def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = "") -> Any:
+    """The p-norm of the difference of each row of ``x1`` and each of ``x2``, in stacks that broadcast.
+
+    ``compute_mode`` is read for PyTorch's sake; the distance is always computed from the differences.
+    """
+    if x1.ndim < 2 or x2.ndim < 2 or x1.shape[-1] != x2.shape[-1]:
+        raise ShapeError(f"cdist takes rows of one length in the last axis, not shapes {x1.shape} and {x2.shape}")
+    return norm(x1[..., :, None, :] - x2[..., None, :, :], p, -1)
+
+
+@public()
+def histc(x: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
+    """How many entries fall into each of ``bins`` equal parts of [min, max], of that of the entries if both are 0."""
+    array = _array(x).reshape(-1)
+    low, high = (min, max) if (min, max) != (0, 0) or not array.size else (array.min(), array.max())
+    if low == high:
+        low, high = low - 1, high + 1
+    counts = np.histogram(array, bins, (float(low), float(high)))[0].astype(x.dtype)
+    return wrap(counts) if isinstance(x, Variable) else counts
 
 
 # ------------------------------------------------------------------------------------------------ not differentiable

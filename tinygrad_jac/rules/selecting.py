@@ -11,9 +11,9 @@ from ..graph import Variable, array_of, wrap
 from ..primitive import functions
 from ..spelling import axis_of, public
 from .elementary import where
-from .indexing import At, _index, _scatter_add, getitem, setitem
+from .indexing import At, _index, _scatter_add, frozen, getitem, setitem
 from .joining import along
-from .shaping import broadcast_tensors
+from .shaping import broadcast_tensors, broadcast_to
 
 
 def plain(x: Any) -> Any:
@@ -118,6 +118,12 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Any:
     return _index(x, at=At(beside(positions, k, x.shape), x.shape, 0, False))
 
 
+@public()
+def take_along_dim(x: Any, indices: Any, axis: int | None = None) -> Any:
+    """`take_along_axis`; in the flattened array if no axis is named, as PyTorch has it."""
+    return take_along_axis(x, indices.reshape(-1) if axis is None else indices, axis)
+
+
 @public(np.take)
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """The entries at some positions along an axis, or of the flattened array.
@@ -184,11 +190,13 @@ def _fitting(what: str, src: Any, shape: tuple[int, ...]) -> Any:
 
 
 @public()
-def scatter(x: Any, axis: int, index: Any, src: Any = None, *, value: Any = None) -> Any:
+def scatter(
+    x: Any, axis: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None
+) -> Any:
     """A copy of ``x`` with ``out[index[i, j], j] = src[i, j]`` for axis 0, and so on; the converse of `gather`.
 
     ``src`` is an array with an entry for each of ``index``, or one number (also as ``value``). Where two entries go to
-    one place, the last one counts.
+    one place, the last one counts; with ``reduce="add"`` they are added to what is there.
 
     Raises
     ------
@@ -199,6 +207,11 @@ def scatter(x: Any, axis: int, index: Any, src: Any = None, *, value: Any = None
     """
     src = value if src is None else src
     at = _grid("scatter", x, axis, index)
+    if reduce is not None:
+        if reduce != "add":
+            raise ValueError(f"scatter: reduce={reduce!r} is not available; 'add' is, and see scatter_reduce")
+        src = src if np.ndim(src) else np.full(np.shape(plain(index)), src, x.dtype)
+        return scatter_add(x, axis, index, src)
     shape = np.broadcast_shapes(*(i.shape for i in at.arrays))
     return setitem(x, _fitting("scatter", src, shape) if np.ndim(src) else src, index=at.arrays)
 
@@ -220,6 +233,121 @@ def scatter_add(x: Any, axis: int, index: Any, src: Any) -> Any:
 
 
 @public()
+def scatter_reduce(x: Any, axis: int, index: Any, src: Any, reduce: str, *, include_self: bool = True) -> Any:
+    """For each place the sum, mean, largest or smallest of the entries that `scatter` would send there, and of its own.
+
+    Parameters
+    ----------
+    x, axis, index, src
+        As of `scatter_add`.
+    reduce : {"sum", "mean", "amax", "amin"}
+        Of equal extrema each receives an equal part of the cotangent.
+    include_self : bool
+        Whether the entry of ``x`` counts where others arrive.
+
+    Raises
+    ------
+    ShapeError
+        Shapes do not fit.
+    IndexError
+        A position is out of range.
+    ValueError
+        Another ``reduce``: products are not available.
+    """
+    if reduce not in ("sum", "mean", "amax", "amin"):
+        raise ValueError(f"scatter_reduce: reduce is 'sum', 'mean', 'amax' or 'amin', not {reduce!r}")
+    at = _grid("scatter_reduce", x, axis, index)
+    shape = np.broadcast_shapes(*(i.shape for i in at.arrays))
+    src = _fitting("scatter_reduce", src, shape)
+    arriving = _scatter_add(np.ones(shape, x.dtype), at=at)
+    kept = np.ones(x.shape, bool) if include_self else arriving == 0
+    if reduce in ("sum", "mean"):
+        total = where(kept, x, 0) + _scatter_add(src, at=at)
+        return total if reduce == "sum" else total / (arriving + kept)
+    # The extrema, found on the arrays; then the mean of the entries that are one, so that they share its cotangent.
+    extrema = np.where(kept, plain(x), -np.inf if reduce == "amax" else np.inf)
+    (np.maximum if reduce == "amax" else np.minimum).at(extrema, at.arrays, plain(src))
+    mine, theirs = kept & (plain(x) == extrema), plain(src) == extrema[at.key]
+    total = where(mine, x, 0) + _scatter_add(where(theirs, src, 0), at=at)
+    return total / (mine + _scatter_add(theirs.astype(x.dtype), at=at))
+
+
+@public()
+def index_copy(x: Any, axis: int, index: Any, source: Any) -> Any:
+    """A copy of ``x`` with entry i of ``source`` at position ``index[i]`` along an axis.
+
+    Raises
+    ------
+    ShapeError
+        ``source`` has not ``x``'s shape but for one entry for each position.
+    IndexError
+        A position is out of range.
+    """
+    return setitem(x, source, index=_rows_of("index_copy", x, axis, index, np.shape(source)))
+
+
+@public()
+def index_fill(x: Any, axis: int, index: Any, value: Any) -> Any:
+    """A copy of ``x`` with one value at some positions along an axis.
+
+    Raises
+    ------
+    IndexError
+        A position is out of range.
+    """
+    return setitem(x, value, index=_rows_of("index_fill", x, axis, index, None))
+
+
+def _rows_of(what: str, x: Any, axis: int, index: Any, given: Any) -> tuple[Any, ...]:
+    """The index that names positions along an axis; the shape given is that of what goes there."""
+    k, positions = axis_of(axis, x.ndim), _positions(what, index).reshape(-1)
+    expected = tuple(positions.size if j - x.ndim == k else n for j, n in enumerate(x.shape))
+    if given is not None and given != expected:
+        raise ShapeError(f"{what}: a source of shape {given}, expected {expected}")
+    _require_below(what, positions, x.shape[k], axis)
+    return along(k, positions)
+
+
+@public()
+def index_put(x: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
+    """A copy of ``x`` with ``values`` at ``x[indices]``, or with them added there, repeated places included.
+
+    Raises
+    ------
+    IndexError, ShapeError
+        The indices or the values do not fit.
+    """
+    index = frozen(tuple(indices))
+    if not accumulate:
+        return setitem(x, values, index=index)
+    places = np.arange(plain(x).size).reshape(x.shape)[index]
+    values = broadcast_to(values, places.shape).reshape(-1)
+    return x + _scatter_add(values, at=At((places.reshape(-1),), (plain(x).size,), 0, False)).reshape(x.shape)
+
+
+@public()
+def put(x: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
+    """A copy of ``x`` with the entries of ``source`` at positions of the flattened array, or with them added there."""
+    places = _positions("put", index).reshape(-1)
+    _require_below("put", places, plain(x).size, "all")
+    return index_put(x.reshape(-1), (places,), source.reshape(-1), accumulate).reshape(x.shape)
+
+
+@public()
+def select_scatter(x: Any, src: Any, axis: int, index: int) -> Any:
+    """A copy of ``x`` with ``src`` at one position along an axis."""
+    return setitem(x, src, index=along(axis_of(axis, x.ndim), int(index)))
+
+
+@public()
+def slice_scatter(
+    x: Any, src: Any, axis: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> Any:
+    """A copy of ``x`` with ``src`` at a slice along an axis."""
+    return setitem(x, src, index=along(axis_of(axis, x.ndim), slice(start, end, step)))
+
+
+@public()
 def index_add(x: Any, axis: int, index: Any, source: Any, *, alpha: Any = 1) -> Any:
     """``x`` with ``alpha`` times entry i of ``source`` added at position ``index[i]`` along an axis.
 
@@ -230,12 +358,8 @@ def index_add(x: Any, axis: int, index: Any, source: Any, *, alpha: Any = 1) -> 
     IndexError
         A position is out of range.
     """
-    k, positions = axis_of(axis, x.ndim), _positions("index_add", index).reshape(-1)
-    expected = tuple(positions.size if j - x.ndim == k else n for j, n in enumerate(x.shape))
-    if np.shape(source) != expected:
-        raise ShapeError(f"index_add: a source of shape {np.shape(source)}, expected {expected}")
-    _require_below("index_add", positions, x.shape[k], axis)
-    return x + alpha * _scatter_add(source, at=At((positions,), (x.shape[k],), -k - 1, False))
+    k, index = axis_of(axis, x.ndim), _rows_of("index_add", x, axis, index, np.shape(source))
+    return x + alpha * _scatter_add(source, at=At((index[1],), (x.shape[k],), -k - 1, False))
 
 
 @public()
@@ -340,6 +464,25 @@ def masked_select(x: Any, mask: Any) -> Any:
     return getitem(x, holds)
 
 
+@public()
+def masked_scatter(x: Any, mask: Any, source: Any) -> Any:
+    """A copy of ``x`` with the first entries of ``source``, in a row, where the mask holds.
+
+    Raises
+    ------
+    TypeError
+        The mask is not of bools.
+    ShapeError
+        ``source`` has fewer entries than there are places.
+    """
+    x, holds = broadcast_tensors(x, _mask("masked_scatter", mask))
+    count = int(np.count_nonzero(holds))
+    if plain(source).size < count:
+        raise ShapeError(f"masked_scatter: {count} places, but a source of {plain(source).size} entries")
+    return setitem(x, source.reshape(-1)[:count], index=(np.array(holds),))
+
+
+@public()
 def nonzero(x: Any, *, as_tuple: bool = False) -> Any:
     """Where the entries are not 0: a row of positions for each, or an array of positions for each axis.
 
@@ -355,6 +498,67 @@ def nonzero(x: Any, *, as_tuple: bool = False) -> Any:
     if as_tuple:
         return tuple(like(x, i) for i in found)
     return like(x, np.stack(found, axis=1)[:, : array.ndim])
+
+
+@public()
+def argwhere(x: Any) -> Any:
+    """A row of positions for each entry that is not 0."""
+    return nonzero(x)
+
+
+# ------------------------------------------------------------------------------------------------ in sorted arrays
+
+
+@public()
+def searchsorted(
+    sorted_sequence: Any, x: Any, *, out_int32: bool = False, right: bool = False, side: str | None = None,
+    sorter: Any = None,
+) -> Any:
+    """Where each entry of ``x`` would have to stand for the sequence to stay sorted: before equal ones, or after them.
+
+    Parameters
+    ----------
+    sorted_sequence : array of shape (*batch, n)
+    x : number, or array of shape (*batch, m); of any shape if there is no batch
+    out_int32 : bool
+        Positions in int32 instead of int64.
+    right : bool
+        After equal entries; ``side="right"`` says the same.
+    sorter : integer array of the sequence's shape, optional
+        The positions that sort the sequence, if it is not sorted itself.
+
+    Raises
+    ------
+    ShapeError
+        The batches differ.
+    """
+    rows, values = plain(sorted_sequence), plain(x)
+    if sorter is not None:
+        rows = np.take_along_axis(rows, plain(sorter), -1)
+    after = "right" if right or side == "right" else "left"
+    if rows.ndim == 1:
+        found = np.searchsorted(rows, values, after)
+    elif rows.shape[:-1] != values.shape[:-1]:
+        raise ShapeError(f"searchsorted: sequences of shape {rows.shape} need values of as many rows, not of shape "
+                         f"{values.shape}")
+    else:
+        pairs = zip(rows.reshape(-1, rows.shape[-1]), values.reshape(-1, values.shape[-1]))
+        found = np.array([np.searchsorted(row, v, after) for row, v in pairs]).reshape(values.shape)
+    found = np.asarray(found, np.int32 if out_int32 else np.int64)
+    return wrap(found) if isinstance(x, Variable) or isinstance(sorted_sequence, Variable) else found
+
+
+@public()
+def bucketize(x: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False) -> Any:
+    """Between which of the boundaries, which are sorted, each entry lies: `searchsorted`, the other way round."""
+    return searchsorted(boundaries, x, out_int32=out_int32, right=right)
+
+
+@public()
+def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Any:
+    """For each element whether it is among the others."""
+    found = np.isin(plain(elements), plain(test_elements), assume_unique=assume_unique, invert=invert)
+    return wrap(np.asarray(found))
 
 
 # ------------------------------------------------------------------------------------------------ NumPy's names

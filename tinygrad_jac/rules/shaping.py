@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError
-from ..graph import Variable, wrap
+from ..graph import Variable, unbroadcast, wrap
 from ..jacobians import Identity, Selection
 from ..primitive import Primitive, functions, primitive
 from ..spelling import axes_of, axis_of, public, sizes_of
@@ -101,6 +101,7 @@ def reshape(x: Any, *sizes: Any, shape: Any = None) -> Any:
         raise ShapeError(f"cannot reshape {x.shape}, {np.size(x)} entries, to {sizes}: {why}") from error
 
 
+@public()
 def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """The axes from ``start_dim`` to ``end_dim`` as one; an array without axes becomes one of a single entry.
 
@@ -239,17 +240,41 @@ def broadcast_tensors(*arrays: Any) -> tuple[Any, ...]:
     ShapeError
         There is none.
     """
-    shapes = [np.shape(x) for x in arrays]
+    if len(arrays) == 1 and isinstance(arrays[0], (list, tuple)):
+        arrays = tuple(arrays[0])
+    shape = broadcast_shapes(*map(np.shape, arrays))
+    return tuple(broadcast_to(x, shape) for x in arrays)
+
+
+def sum_to_size(x: Any, *sizes: Any) -> Any:
+    """Summed over what was broadcast from these sizes: the converse of `expand`.
+
+    Raises
+    ------
+    ShapeError
+        The sizes do not broadcast to those of ``x``.
+    """
+    return unbroadcast(x, sizes_of(sizes))
+
+
+def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
+    """The one shape to which arrays of these shapes broadcast.
+
+    Raises
+    ------
+    ShapeError
+        There is none.
+    """
     try:
-        shape = np.broadcast_shapes(*shapes)
+        return np.broadcast_shapes(*shapes)
     except ValueError as error:
         raise ShapeError(f"shapes {' and '.join(map(str, shapes))} do not broadcast to one shape") from error
-    return tuple(broadcast_to(x, shape) for x in arrays)
 
 
 # ------------------------------------------------------------------------------------------------ another order
 
 
+@public()
 def permute(x: Any, *axes: Any, dims: Any = None) -> Any:
     """The axes in another order, given as ints or as one sequence (reversed if none is given); a view.
 
@@ -303,16 +328,36 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Any:
     return _permute(x, axes=tuple(order))
 
 
+@public()
+def t(x: Any) -> Any:
+    """The transpose of a matrix; a vector and a number as they are.
+
+    Raises
+    ------
+    ShapeError
+        There are more than two axes.
+    """
+    if x.ndim > 2:
+        raise ShapeError(f"t() takes tensors of up to two axes, this one has shape {x.shape}: use transpose()")
+    return permute(x)
+
+
+@public()
+def adjoint(x: Any) -> Any:
+    """The last two axes exchanged; a view. (Of complex numbers, which are not supported here, the conjugate.)"""
+    return swapaxes(x, -2, -1)
+
+
 # ------------------------------------------------------------------------------------------------ copies, dtypes
 
 
 @public(np.copy)
-def clone(x: Any) -> Any:
-    """A copy in memory of its own, through which gradients flow."""
+def clone(x: Any, *, memory_format: Any = None) -> Any:
+    """A copy in memory of its own, through which gradients flow; ``memory_format`` is read for PyTorch's sake."""
     return _clone(x)
 
 
-def contiguous(x: Any) -> Any:
+def contiguous(x: Any, memory_format: Any = None) -> Any:
     """The array itself if its memory is row-major, else a `clone`, which is."""
     return x if (x.array if isinstance(x, Variable) else x).flags.c_contiguous else _clone(x)
 

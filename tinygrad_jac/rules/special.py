@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..jacobians import Diagonal
-from ..primitive import primitive
+from ..primitive import Primitive, primitive
 from ..spelling import public
 from .elementary import clamp, log, masked, where
 
@@ -120,6 +120,104 @@ erfc = primitive(
     jacobian=lambda out, x: Diagonal(-2 / np.sqrt(np.pi) * np.exp(-(x**2))),
     doc="The complementary error function ``1 - erf(x)``, to the last digits also where that would cancel.",
 )
+
+# Its inverse: an approximation to seven digits (M. Giles, Approximating the erfinv function, GPU Computing Gems 2, 2010),
+# polynomials in w = -log(1 - y²), then three steps of Halley's method on erfc, which is exact where erf nears 1.
+
+_INVERSE_NEAR = (
+    2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 2.1858087e-04, -1.25372503e-03, -4.17768164e-03,
+    2.46640727e-01, 1.50140941e00,
+)
+_INVERSE_FAR = (
+    -2.00214257e-04, 1.00950558e-04, 1.34934322e-03, -3.67342844e-03, 5.73950773e-03, -7.6224613e-03, 9.43887047e-03,
+    1.00167406e00, 2.83297682e00,
+)
+
+
+def _erfinv(y: Any) -> Any:
+    a = np.abs(y).astype(np.float64)
+    inside = a < 1
+    b = np.where(inside, a, 0.0)
+    w = -np.log((1 - b) * (1 + b))
+    x = b * np.where(w < 5, _polynomial(_INVERSE_NEAR, w - 2.5), _polynomial(_INVERSE_FAR, np.sqrt(w) - 3))
+    for _ in range(3):
+        error = np.where(b < 0.5, _erf(x) - b, (1 - b) - _erfc(x)) / (_SLOPE * np.exp(-x * x))
+        x = x - error / (1 + x * error)
+    x = np.where(inside, x, np.where(a == 1, math.inf, math.nan))
+    return np.copysign(x, y).astype(y.dtype)
+
+
+erfinv = primitive(
+    "erfinv", _in_pieces(_erfinv), elementwise=True, saves="out",
+    vjp=lambda g, out, x: g * (np.exp(out * out) / _SLOPE),
+    jacobian=lambda out, x: Diagonal(np.sqrt(np.pi) / 2 / np.exp(-(out**2))),
+    doc="The inverse of `erf` on (-1, 1); ±inf at ±1, nan beyond.",
+)
+
+# ------------------------------------------------------------------------------------------------ the gamma function
+
+
+def _lgamma(x: Any) -> Any:
+    x = x if x.dtype.kind == "f" else x.astype(np.float64)
+    safe = np.where((x <= 0) & (x == np.floor(x)), math.inf, x)  # at the poles it is infinite
+    return np.fromiter(map(math.lgamma, safe.reshape(-1).tolist()), np.float64, x.size).reshape(x.shape).astype(x.dtype)
+
+
+# B_2k / (2k)!, for the asymptotic expansion of the polygamma functions.
+_BERNOULLI = (1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160, -691 / 1307674368000, 1 / 74724249600)
+_LARGE = 15.0  # from there on the expansion is good to the last digits of a float64
+
+
+def _polygamma(x: Any, n: int) -> Any:
+    """The recurrence ψₙ(x) = ψₙ(x+1) - (-1)ⁿ n!/xⁿ⁺¹ up to large x, then the expansion. Abramowitz and Stegun, 6.4."""
+    dtype = x.dtype if x.dtype.kind == "f" else np.float64
+    given = x = x.astype(np.float64)
+    pole = (x <= 0) & (x == np.floor(x))
+    mirrored = (x < 0) & ~pole & (n < 2)
+    x = np.where(mirrored, 1 - x, np.where(pole | (x < -1000) | np.isnan(x), np.nan, x))
+    sign, total, z = (-1.0) ** n, np.zeros_like(x), x.copy()
+    while (small := z < _LARGE).any():
+        total -= np.where(small, sign * math.factorial(n) / np.where(small, z, 1.0) ** (n + 1), 0.0)
+        z += small
+    with np.errstate(invalid="ignore"):
+        tail = np.log(z) if n == 0 else -sign * (math.factorial(n - 1) / z**n)
+        tail = tail - sign * math.factorial(n) / 2 / z ** (n + 1)
+        for k, b in enumerate(_BERNOULLI, 1):
+            tail = tail - sign * b * math.factorial(2 * k + n - 1) / z ** (2 * k + n)
+        total += tail
+        if mirrored.any():  # the reflection formulas, of which there is a short one for n = 0 and 1
+            angle = math.pi * np.where(mirrored, 1 - x, 0.5)
+            total = np.where(mirrored, total - math.pi / np.tan(angle) if n == 0
+                             else (math.pi / np.sin(angle)) ** 2 - total, total)
+    at_pole = np.where(given == 0, np.copysign(math.inf, -given), math.nan) if n == 0 else math.inf
+    return np.where(pole, at_pole, total).astype(dtype)
+
+
+lgamma = primitive(
+    "lgamma", _lgamma, elementwise=True, saves="x",
+    vjp=lambda g, out, x: g * _polygammas(x, n=0),
+    jacobian=lambda out, x: Diagonal(_polygamma(x, 0)),
+    doc="log |Γ(x)|; its derivative is the digamma function.",
+)
+_polygammas: Primitive = primitive(
+    "polygamma", lambda x, *, n: _polygamma(x, n), elementwise=True, saves="x",
+    vjp=lambda g, out, x, *, n: g * _polygammas(x, n=n + 1),
+    jacobian=lambda out, x, *, n: Diagonal(_polygamma(x, n + 1)),
+    doc="The derivative of order n of the digamma function; each is the derivative of the one before.",
+)
+
+
+@public()
+def digamma(x: Any) -> Any:
+    """The derivative of `lgamma`; nan at -1, -2, …, infinite at 0."""
+    return _polygammas(x, n=0)
+
+
+@public()
+def polygamma(n: int, x: Any) -> Any:
+    """The derivative of order n of `digamma`. For n of 2 and more nan below -1000, where no short formula holds."""
+    return _polygammas(x, n=int(n))
+
 
 # ------------------------------------------------------------------------------------------------ logarithms
 
