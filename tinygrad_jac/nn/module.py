@@ -12,22 +12,20 @@ import numpy as np
 from .. import dtypes
 from ..devices import on_cpu
 from ..graph import Handle, Variable
+from ..scope import absent
 from ..tensor import Tensor
 from ..versions import mark_changed
-from .parameter import Parameter, zero_grad_of
+from . import hooks
+from .hooks import Hook
+from .parameter import Buffer, Parameter, zero_grad_of
 
 M = TypeVar("M", bound="Module")
 
-
-class Hook(NamedTuple):
-    """A function that runs before or after `Module.forward`, and how it wants to be called."""
-
-    function: Callable[..., Any]
-    with_kwargs: bool
-    always_call: bool = False
-
-    def __call__(self, module: Module, args: Any, kwargs: Any, *result: Any) -> Any:
-        return self.function(module, args, *([kwargs] if self.with_kwargs else []), *result)
+_METADATA = {"version": 1}  # what PyTorch's hooks on a state_dict are told besides
+_HOOKS = (
+    "_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks", "_state_dict_pre_hooks",
+    "_state_dict_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks",
+)  # fmt: skip
 
 
 class IncompatibleKeys(NamedTuple):
@@ -79,6 +77,13 @@ class Module:
     _non_persistent_buffers_set: set[str]
     _forward_pre_hooks: dict[int, Hook]
     _forward_hooks: dict[int, Hook]
+    _backward_pre_hooks: dict[int, Callable[..., Any]]
+    _backward_hooks: dict[int, Callable[..., Any]]
+    _state_dict_pre_hooks: dict[int, Callable[..., Any]]
+    _state_dict_hooks: dict[int, Callable[..., Any]]
+    _load_state_dict_pre_hooks: dict[int, Callable[..., Any]]
+    _load_state_dict_post_hooks: dict[int, Callable[..., Any]]
+    _is_hooked: bool  # whether a call has ever had hooks to run: one question in place of four
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         # Here and not in __init__, so that attributes can be registered from the first line of any subclass's own.
@@ -89,13 +94,16 @@ class Module:
             _buffers={},
             _non_persistent_buffers_set=set(),
             _modules={},
-            _forward_pre_hooks={},
-            _forward_hooks={},
+            _is_hooked=False,
         )
+        made.__dict__.update((kind, {}) for kind in _HOOKS)
         return made
 
     def __init__(self) -> None:
         pass
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
 
     # -------------------------------------------------------------------------------------------- calling
 
@@ -104,37 +112,13 @@ class Module:
         raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._forward_hooks or self._forward_pre_hooks:
-            return self._call_with_hooks(args, kwargs)
+        if self._is_hooked:
+            return hooks.call(self, args, kwargs)
         return self.forward(*args, **kwargs)
 
-    def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        for hook in list(self._forward_pre_hooks.values()):
-            changed = hook(self, args, kwargs)
-            if changed is None:
-                continue
-            if not hook.with_kwargs:
-                args = changed if isinstance(changed, tuple) else (changed,)
-            elif isinstance(changed, tuple) and len(changed) == 2:
-                args, kwargs = changed
-            else:
-                raise RuntimeError(
-                    f"a forward pre-hook with kwargs must return None or (args, kwargs), not {changed!r:.80}"
-                )
-        result = None
-        waiting = dict(self._forward_hooks)
-        try:
-            result = self.forward(*args, **kwargs)
-            for key in list(waiting):
-                changed = waiting.pop(key)(self, args, kwargs, result)
-                if changed is not None:
-                    result = changed
-            return result
-        except Exception:
-            for hook in waiting.values():
-                if hook.always_call:
-                    hook(self, args, kwargs, result)
-            raise
+    def _hook(self, kind: str, hook: Any, prepend: bool = False) -> Handle:
+        self._is_hooked = True
+        return hooks.register(self.__dict__[kind], hook, prepend)
 
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
@@ -144,7 +128,7 @@ class Module:
         With ``with_kwargs`` it is ``hook(module, args, kwargs)`` and returns None or (args, kwargs). ``prepend`` puts
         it before the hooks that are there.
         """
-        return _register(self._forward_pre_hooks, Hook(hook, with_kwargs), prepend)
+        return self._hook("_forward_pre_hooks", Hook(hook, with_kwargs), prepend)
 
     def register_forward_hook(
         self,
@@ -159,7 +143,19 @@ class Module:
         With ``with_kwargs`` it is ``hook(module, args, kwargs, output)``. ``always_call`` runs it also where `forward`
         or an earlier hook raised.
         """
-        return _register(self._forward_hooks, Hook(hook, with_kwargs, always_call), prepend)
+        return self._hook("_forward_hooks", Hook(hook, with_kwargs, always_call), prepend)
+
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
+        """Run ``hook(module, grad_output)`` when the gradients of the outputs are known; it may return others."""
+        return self._hook("_backward_pre_hooks", hook, prepend)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
+        """Run ``hook(module, grad_input, grad_output)`` when the gradients of the inputs are known.
+
+        Both are tuples, with None where no gradient is asked for. What it returns, unless None, replaces
+        ``grad_input``. Only positional arguments are inputs; outputs are a Tensor, or a tuple with Tensors.
+        """
+        return self._hook("_backward_hooks", hook, prepend)
 
     # -------------------------------------------------------------------------------------------- attributes
 
@@ -184,7 +180,10 @@ class Module:
         elif name in state["_modules"]:
             _require_none(value, "child module", name, "nn.Module")
             state["_modules"][name] = None
-        elif name in state["_buffers"]:
+        elif isinstance(value, Buffer) or name in state["_buffers"]:
+            if isinstance(value, Buffer):
+                self._forget(name, "_buffers")
+                self.register_buffer(name, value, value.persistent)
             if not isinstance(value, Tensor):
                 _require_none(value, "buffer", name, "Tensor")
             state["_buffers"][name] = value
@@ -299,9 +298,9 @@ class Module:
             if child is not None:
                 yield from child.named_modules(memo, prefix + ("." if prefix else "") + name, remove_duplicate)
 
-    def modules(self) -> Iterator[Module]:
+    def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
         """This module and all below it."""
-        return (module for _, module in self.named_modules())
+        return (module for _, module in self.named_modules(remove_duplicate=remove_duplicate))
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """The modules directly below this one, with their names."""
@@ -371,6 +370,24 @@ class Module:
                 raise AttributeError(f"'{name}' of {type(module).__name__} is not an nn.Module")
             module = found
         return module
+
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Put a module at a dotted name; with ``strict``, only in the place of another.
+
+        Raises
+        ------
+        ValueError
+            The name is empty.
+        AttributeError
+            There is nothing to hold it, or (strict) to be replaced.
+        """
+        if not target:
+            raise ValueError("Cannot set the submodule without a target name!")
+        path, _, name = target.rpartition(".")
+        parent = self.get_submodule(path)
+        if strict:
+            self.get_submodule(target)
+        parent._modules.pop(name, None) if module is None else setattr(parent, name, module)
 
     def get_parameter(self, target: str) -> Parameter:
         """The parameter of a dotted name."""
@@ -471,6 +488,17 @@ class Module:
         """Convert all parameters and buffers, of whatever dtype."""
         return self._apply(lambda array: array.astype(dtypes.of(dst_type), copy=False))
 
+    def to_empty(self: M, *, device: Any, recurse: bool = True) -> M:
+        """Give all parameters and buffers other memory, whose values are anything.
+
+        Raises
+        ------
+        OutOfScopeError
+            The device is not the CPU.
+        """
+        on_cpu(device)
+        return self._apply(np.empty_like)
+
     def cpu(self: M) -> M:
         """The module itself: it is on the CPU."""
         return self
@@ -479,10 +507,15 @@ class Module:
         """The module itself: there are no worker processes to share with."""
         return self
 
+    cuda = absent()
+    xpu = absent()
+    bfloat16 = absent()
+    compile = absent()
+
     # -------------------------------------------------------------------------------------------- state
 
     def state_dict(
-        self, *, destination: dict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
+        self, destination: dict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
     ) -> dict[str, Any]:
         """All parameters and persistent buffers by dotted name, sharing their memory: to be saved, or copied.
 
@@ -502,14 +535,40 @@ class Module:
         ['weight', 'bias']
         """
         found: dict[str, Any] = OrderedDict() if destination is None else destination
-        persistent = {k: v for k, v in self._buffers.items() if k not in self._non_persistent_buffers_set}
-        for name, held in itertools.chain(self._parameters.items(), persistent.items()):
-            if held is not None:
-                found[prefix + name] = held if keep_vars else held.detach()
+        for hook in list(self._state_dict_pre_hooks.values()):
+            hook(self, prefix, keep_vars)
+        for name, held in self._own_state():
+            found[prefix + name] = held if keep_vars else held.detach()
         for name, child in self._modules.items():
             if child is not None:
                 child.state_dict(destination=found, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
+        for hook in list(self._state_dict_hooks.values()):
+            hook(self, found, prefix, dict(_METADATA))
         return found
+
+    def _own_state(self) -> Iterator[tuple[str, Tensor]]:
+        """The parameters and persistent buffers of this module alone."""
+        persistent = ((k, v) for k, v in self._buffers.items() if k not in self._non_persistent_buffers_set)
+        return ((k, v) for k, v in itertools.chain(self._parameters.items(), persistent) if v is not None)
+
+    def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Run ``hook(module, prefix, keep_vars)`` before `state_dict` takes this module's."""
+        return hooks.register(self._state_dict_pre_hooks, hook)
+
+    def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Run ``hook(module, state_dict, prefix, metadata)`` after that; it may change the dict."""
+        return hooks.register(self._state_dict_hooks, hook)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Run ``hook(module, state_dict, prefix, metadata, strict, missing_keys, unexpected_keys, error_msgs)`` first.
+
+        The dict is a copy, which it may change; what it adds to the lists is reported.
+        """
+        return hooks.register(self._load_state_dict_pre_hooks, hook)
+
+    def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Run ``hook(module, incompatible_keys)`` when keys were compared; it may take some out of the lists."""
+        return hooks.register(self._load_state_dict_post_hooks, hook)
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
@@ -538,10 +597,21 @@ class Module:
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
-        own = self.state_dict(keep_vars=True)
-        missing = [key for key in own if key not in state_dict]
-        unexpected = [key for key in state_dict if key not in own]
-        errors = []
+        state_dict = dict(state_dict)
+        differ = IncompatibleKeys([], [])
+        missing, unexpected = differ
+        errors: list[str] = []
+        own: dict[str, Tensor] = {}
+        for path, module in self.named_modules(remove_duplicate=False):
+            prefix = path + "." if path else ""
+            for hook in list(module._load_state_dict_pre_hooks.values()):
+                hook(module, state_dict, prefix, dict(_METADATA), strict, missing, unexpected, errors)
+            own.update((prefix + name, held) for name, held in module._own_state())
+        missing += [key for key in own if key not in state_dict]
+        unexpected += [key for key in state_dict if key not in own]
+        for module in self.modules():
+            for hook in list(module._load_state_dict_post_hooks.values()):
+                hook(module, differ)
         for found, keys in (("Missing", missing), ("Unexpected", unexpected)):
             if strict and keys:
                 errors.append(f"{found} key(s) in state_dict: " + ", ".join(f'"{key}"' for key in keys) + ". ")
@@ -568,7 +638,7 @@ class Module:
             else:
                 np.copyto(own[key].array, array, casting="unsafe")
                 mark_changed(own[key].array)
-        return IncompatibleKeys(missing, unexpected)
+        return differ
 
     # -------------------------------------------------------------------------------------------- printing
 
@@ -589,16 +659,6 @@ class Module:
 
 def _indented(text: str) -> str:
     return text.replace("\n", "\n  ")
-
-
-def _register(hooks: dict[int, Hook], hook: Hook, prepend: bool) -> Handle:
-    handle = Handle(hooks)
-    before = dict(hooks) if prepend else {}
-    if prepend:
-        hooks.clear()
-    hooks[handle.key] = hook
-    hooks.update(before)
-    return handle
 
 
 def _require_none(value: Any, kind: str, name: str, takes: str) -> None:

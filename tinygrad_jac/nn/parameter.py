@@ -38,17 +38,49 @@ class Parameter(Tensor):
     """
 
     def __init__(self, data: Any = None, requires_grad: bool = True) -> None:
-        if data is None:
-            data = np.empty(0, dtype=get_default_dtype())
-        elif not isinstance(data, (Variable, np.ndarray)):
-            raise TypeError(f"a Parameter is made of a Tensor or an ndarray, not of {type(data).__name__}")
-        self.array = data.array if isinstance(data, Variable) else data
+        self.array = _array_for(data, "Parameter")
         self.node = None
         self.grad = None
         self.requires_grad_(requires_grad)
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
+
+
+class Buffer(Tensor):
+    """A Tensor that a `Module` registers as a buffer when it is assigned as an attribute.
+
+    Parameters
+    ----------
+    data : Tensor or ndarray, optional
+        The first values. Their memory is shared; an empty tensor by default.
+    persistent : bool
+        Whether it is part of the module's `state_dict`.
+
+    Examples
+    --------
+    >>> import tinygrad_jac as tj
+    >>> from tinygrad_jac import nn
+    >>> module = nn.Module()
+    >>> module.mean = nn.Buffer(tj.zeros(2))
+    >>> list(module.state_dict())
+    ['mean']
+    """
+
+    persistent = True
+
+    def __init__(self, data: Any = None, *, persistent: bool = True) -> None:
+        self.array = _array_for(data, "Buffer")
+        self.node = self.grad = None
+        self.persistent = persistent
+
+
+def _array_for(data: Any, what: str) -> np.ndarray[Any, Any]:
+    if data is None:
+        return np.empty(0, dtype=get_default_dtype())
+    if not isinstance(data, (Variable, np.ndarray)):
+        raise TypeError(f"a {what} is made of a Tensor or an ndarray, not of {type(data).__name__}")
+    return data.array if isinstance(data, Variable) else data
 
 
 def zero_grad_of(parameter: Any, set_to_none: bool) -> None:
