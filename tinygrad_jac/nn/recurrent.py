@@ -379,12 +379,13 @@ class RNNCellBase(_Recurrent):
         if input.shape[-1] != self.input_size:
             raise ShapeError(f"input has inconsistent input_size: got {input.shape[-1]} expected {self.input_size}")
         expected = (*input.shape[:-1], self.hidden_size)
+        parts: tuple[Any, ...]
         if hx is None:
-            parts: tuple[Any, ...] = (wrap(np.zeros(expected, input.dtype)),) * cell.states
+            parts = (wrap(np.zeros(expected, input.dtype)),) * cell.states
         else:
-            parts = (hx,) if cell.states == 1 else tuple(hx)
-        if len(parts) != cell.states:
-            raise TypeError(f"{name}: the state must be a tuple of {cell.states} Tensors, (h, c), not of {len(parts)}")
+            parts = (hx,) if cell.states == 1 else hx
+        if not isinstance(parts, (tuple, list)) or len(parts) != cell.states:
+            raise TypeError(f"{name}: the state must be a tuple (h, c), not {type(hx).__name__}")
         for part in parts:
             if part.shape != expected:
                 raise ShapeError(f"{name}: Expected hidden to be of shape {expected}, got {tuple(part.shape)}")

@@ -116,7 +116,7 @@ class _LSTM(Cell):
         _sigmoid_onto(gates[: 2 * H])
         np.tanh(gates[2 * H : 3 * H], out=gates[2 * H : 3 * H])
         _sigmoid_onto(gates[3 * H :])
-        i, f, g, o, _ = kept.reshape(5, H, -1)
+        i, f, g, o, _ = kept.reshape(5, H, *kept.shape[1:])
         h, c = after[:H], after[H:]
         np.multiply(i, g, out=squashed)
         np.multiply(f, before[H:], out=c)
@@ -182,7 +182,7 @@ class _GRU(Cell):
         H = len(before)
         kept[: 2 * H] += z[: 2 * H]
         _sigmoid_onto(kept[: 2 * H])
-        r, u, v, n = kept.reshape(4, H, -1)
+        r, u, v, n = kept.reshape(4, H, *kept.shape[1:])
         np.multiply(r, v, out=n)
         n += z[2 * H :]
         np.tanh(n, out=n)
@@ -298,16 +298,17 @@ def _back(g: Any, out: Any, state: Any, weight: Any, cell: Cell, sizes: Any, kep
 
 def _walk(g: Any, out: Any, state: Any, weight: Any, cell: Cell, sizes: Any, kept: Any) -> _Walk:
     """Backpropagation through time."""
-    (times, *_), (rows, hidden) = out.shape, weight.shape
+    (times, batch, _), (rows, hidden) = out.shape, weight.shape
     # Features first, then the leading axes as one, then the batch: a step is one matrix product for all of them.
-    g = np.array(g.reshape(-1, *out.shape).transpose(1, 3, 0, 2), order="C")
+    leading = math.prod(lead_of(g, out))
+    g = np.array(g.reshape(leading, *out.shape).transpose(1, 3, 0, 2), order="C")
     before = _before(out, state).swapaxes(1, 2)[:, :, None]
     kept = kept[:, :, None]
     backwards = np.ascontiguousarray(weight.T)
     dz = np.empty((times, rows, *g.shape[2:]), g.dtype)
     dv = dz if cell.additive else np.empty_like(dz)
     carry = np.zeros(g.shape[1:], g.dtype)
-    through_v = np.empty((hidden, carry[0].size), g.dtype)
+    through_v = np.empty((hidden, leading * batch), g.dtype)
     for t in reversed(range(times)):
         carry += g[t]
         if sizes is not None:
@@ -316,7 +317,7 @@ def _walk(g: Any, out: Any, state: Any, weight: Any, cell: Cell, sizes: Any, kep
         if sizes is not None:
             dz[t, ..., sizes[t] :] = dv[t, ..., sizes[t] :] = 0
             carry[..., sizes[t] :] = unmoved
-        np.matmul(backwards, dv[t].reshape(rows, -1), out=through_v)
+        np.matmul(backwards, dv[t].reshape(rows, leading * batch), out=through_v)
         carry[:hidden] += through_v.reshape(hidden, *carry.shape[1:])
     return _Walk(dz, dv, carry)
 
@@ -339,7 +340,7 @@ def _state_cotangent(walk: _Walk, lead: tuple[int, ...]) -> Any:
 def _weight_cotangent(walk: _Walk, lead: tuple[int, ...], h: Any) -> Any:
     """Σ δv hᵀ over all steps and the batch, as one matrix product."""
     d = walk.v.transpose(2, 1, 0, 3)
-    d = d.reshape(*d.shape[:2], math.prod(d.shape[2:])) @ h.reshape(-1, h.shape[-1])
+    d = d.reshape(*d.shape[:2], math.prod(d.shape[2:])) @ h.reshape(math.prod(h.shape[:-1]), h.shape[-1])
     return d.reshape(lead + d.shape[1:])
 
 
@@ -384,7 +385,7 @@ def _by_state(steps: _Steps, out: Any) -> Jacobian:
 
 
 def _by_weight(steps: _Steps, z: Any, weight: Any) -> Jacobian:
-    rows = steps.h.reshape(-1, weight.shape[1])
+    rows = steps.h.reshape(math.prod(z.shape[:-1]), weight.shape[1])
     of_v = _transposed(Kron(Identity(weight.shape[0]), rows), z.shape)  # v = h Wᵀ, a linear layer of each step's own
     return _by_v(steps) @ of_v
 
