@@ -178,6 +178,7 @@ EXAMPLES: dict[str, Graph] = {
     "setitem": of(lambda x, y: indexing.setitem(x, y, index=(slice(0, 2), 1)), MATRIX, randn(2)),
     # softmax and normalisation
     "softmax": of(normalization.softmax, MATRIX, dim=1),
+    "masked_softmax": of(lambda x: normalization.masked_softmax(x, MASK), MATRIX),
     "log_softmax": of(normalization.log_softmax, MATRIX, dim=0),
     "standardize": of(lambda x: normalization.layer_norm(x, (4,)), MATRIX),
     # recurrent networks
