@@ -22,6 +22,7 @@ from ..rules import activations, joining, normalization, selecting
 from ..rules.activations import (
     gelu, glu, hardshrink, logsigmoid, prelu, sigmoid, softplus, softshrink, softsign, tanhshrink,
 )  # fmt: skip
+from ..rules.attention import scaled_dot_product_attention
 from ..rules.convolution import (
     conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d, fold, unfold,
 )  # fmt: skip
@@ -39,6 +40,7 @@ from ..rules.pooling import (
     avg_pool1d, avg_pool2d, avg_pool3d, interpolate, max_pool1d, max_pool2d, max_pool3d,
 )  # fmt: skip
 from ..rules.products import bilinear, linear
+from ..rules.sampling import affine_grid, grid_sample
 from ..rules.selecting import one_hot
 from ..rules.shaping import flatten, unflatten
 from ..spelling import public
@@ -53,6 +55,7 @@ __all__ = [
     "max_pool1d", "max_pool2d", "max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d",
     "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d", "interpolate",
     "batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "normalize",
+    "scaled_dot_product_attention", "affine_grid", "grid_sample",
     "dropout", "dropout1d", "dropout2d", "dropout3d",
     "cross_entropy", "nll_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits", "mse_loss", "l1_loss",
     "smooth_l1_loss", "huber_loss", "kl_div", "poisson_nll_loss", "gaussian_nll_loss", "hinge_embedding_loss",
