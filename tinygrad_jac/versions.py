@@ -88,7 +88,7 @@ def alone(array: np.ndarray[Any, Any], variables: int = 1) -> bool:
     if more >= variables:
         return False
     if held is array:
-        return True
+        return array.base is None  # or else something that is no array owns the memory
     return array.base is held and sys.getrefcount(held) <= of_memory  # what is in between, others may hold
 
 

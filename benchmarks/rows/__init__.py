@@ -4,4 +4,7 @@ PyTorch's names are this library's names, so most work is written once, as a fun
 Nothing heavy is imported at the head of these modules: each side's process imports its own library, and no other.
 """
 
-MODULES = ("mlp", "small_ops", "chain", "jacobian", "cnn", "attention", "adam", "startup")  # in the table's order
+MODULES = (  # in the table's order
+    "mlp", "small_ops", "chain", "jacobian", "kernel", "hessian", "checking",
+    "cnn", "attention", "adam", "memory", "startup",
+)  # fmt: skip

@@ -8,10 +8,10 @@ from typing import Any
 from ..data import library, uniform
 from ..row import Peer, Row, Step
 
-LENGTH = 200_000
+LENGTHS = (200_000, 1_000_000)
 
 
-def by_library(name: str) -> Step:
+def by_library(name: str, length: int) -> Step:
     lib = library(name)
     x = lib.from_numpy(uniform(8)).requires_grad_()
     a, b = lib.from_numpy(uniform(8, bound=1e-6) + 1), lib.from_numpy(uniform(8, bound=1e-6))
@@ -19,7 +19,7 @@ def by_library(name: str) -> Step:
     def step() -> Any:
         x.grad = None
         y = x
-        for _ in range(LENGTH // 2):
+        for _ in range(length // 2):
             y = y * a + b
         y.sum().backward()
         return x.grad.sum().item()
@@ -27,13 +27,17 @@ def by_library(name: str) -> Step:
     return step
 
 
-def _row(name: str, work: str, bar: float, measure: Any) -> Row:
-    work = f"chain of {LENGTH:,} operations on 8 numbers, {work}"
-    peer = Peer("torch", partial(by_library, "torch"), bar)
-    return Row(name, work, partial(by_library, "tinygrad_jac"), [peer], measure)
+def _row(name: str, length: int, work: str, bar: float, measure: Any) -> Row:
+    work = f"chain of {length:,} operations on 8 numbers, {work}"
+    peer = Peer("torch", partial(by_library, "torch", length), bar)
+    return Row(name, work, partial(by_library, "tinygrad_jac", length), [peer], measure)
 
 
 ROWS = [
-    _row("chain", "forward and backward", 0.7, "time"),
-    _row("chain-memory", "peak memory", 0.6, "peak"),
+    row
+    for length, suffix in zip(LENGTHS, ("", "-million"))
+    for row in (
+        _row(f"chain{suffix}", length, "forward and backward", 0.7, "time"),
+        _row(f"chain-memory{suffix}", length, "peak memory", 0.6, "peak"),
+    )
 ]
