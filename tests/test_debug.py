@@ -23,6 +23,9 @@ from tinygrad_jac.checks import report as reporting
 from tinygrad_jac.checks.debug import JacobianMismatchError, debug_mode
 from tinygrad_jac.jacobians import Dense, Diagonal, Identity, Jacobian, Selection
 from tinygrad_jac.testing import planted_fault
+from tinygrad_jac.viz.styles import STYLES
+
+WRONG = STYLES["light"].wrong
 
 HERE = __file__
 
@@ -917,7 +920,7 @@ class TestTheDrawing:
         assert dot.count(" -> ") == 5  # exp(x), mul(exp, x), add, sum: x is used twice
         assert dot.count("shape=ellipse") == 1
         assert dot.count("penwidth=1") == 5
-        assert reporting.WRONG[1] not in dot
+        assert WRONG not in dot
         assert "test_debug.py:" in dot
 
     def test_equal_graphs_give_equal_text(self):
@@ -927,7 +930,7 @@ class TestTheDrawing:
         dot = self.drawn(faulty=True).to_dot()
         wrong = [line for line in dot.splitlines() if "penwidth=3" in line]
         assert sum("x: wrong VJP" in line for line in wrong) == 1  # exp's; the sum at the leaf is wrong with it
-        assert all(reporting.WRONG[1] in line for line in wrong)
+        assert all(WRONG in line for line in wrong)
 
     @pytest.mark.skipif(shutil.which("dot") is None, reason="needs Graphviz")
     def test_graphviz_reads_it(self):

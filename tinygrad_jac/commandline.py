@@ -86,6 +86,39 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--rtol", type=float, help="the tolerance relative to each entry, 1e-8 by default")
     check.set_defaults(run=run_gradcheck)
 
+    draw = commands.add_parser(
+        "graph",
+        help="draw the graph of a function or a module in a file",
+        description="Draw the computational graph of a function or a module at random inputs.",
+        epilog="Exit status: 0 if a file was written, 2 if not. Pictures need Graphviz, the other formats nothing.",
+    )
+    draw.add_argument(
+        "target",
+        metavar="file.py:name",
+        help="a function of Tensors, a module, its class if it needs no arguments, or a function that makes a module",
+    )
+    draw.add_argument(
+        "--input", nargs="+", type=shape, default=[], metavar="SHAPE", dest="shapes",
+        help="the shape of each input, such as 1,1,28,28; a single number is a vector, - a scalar",
+    )  # fmt: skip
+    draw.add_argument(
+        "--dtype", choices=(*DTYPES, "int64"), nargs="+", default=["float32"],
+        help="of the inputs, one for all or one for each (default: float32); int64 are zeros, as for an embedding",
+    )  # fmt: skip
+    draw.add_argument(
+        "-o", "--output", type=Path, default=Path("graph.svg"), metavar="FILE",
+        help="where to: svg, png, pdf, dot, gv, mmd, json, html by the name's end (default: graph.svg)",
+    )  # fmt: skip
+    draw.add_argument("--depth", type=natural, help="draw modules nested this deep closed, 0 for the whole model")
+    draw.add_argument("--direction", choices=("TB", "BT", "LR", "RL"), default="TB")
+    draw.add_argument("--style", choices=("light", "dark", "print"), default="light")
+    draw.add_argument("--max-nodes", type=natural, default=500, help="how many boxes there may be (default: 500)")
+    draw.add_argument("--jacobians", action="store_true", help="size and structure of the local Jacobians")
+    draw.add_argument("--values", action="store_true", help="scalars, NaN, and gradients that are zero")
+    draw.add_argument("--backward", action="store_true", help="draw the way back, with the cotangents' shapes")
+    draw.add_argument("--seed", type=natural, default=0, help="of the random inputs, and of the package's generator")
+    draw.set_defaults(run=run_graph)
+
     about = commands.add_parser("info", help="versions, BLAS, defaults", description="What the results depend on.")
     about.set_defaults(run=run_info)
     return made
@@ -248,6 +281,57 @@ def try_out(function: Any, inputs: list[Any], name: str) -> None:
                 f"{name} is {value} at these inputs, where it has no derivative: draw others with --seed, or between "
                 "0.1 and 0.9 with --positive"
             )
+
+
+# ------------------------------------------------------------------------------------------------ graph
+
+
+def run_graph(asked: argparse.Namespace) -> int:
+    """Draw a function in a file, and say what was drawn and where it is."""
+    from . import viz
+
+    suffix, known = asked.output.suffix[1:].lower(), viz.SUFFIXES
+    if suffix not in known:
+        raise UsageError(f"{str(asked.output)!r} should end in one of {', '.join('.' + s for s in known)}")
+    if len(asked.dtype) not in (1, len(asked.shapes)):
+        raise UsageError()
+    path, name = located(asked.target)
+    with folder_on_path(path.parent):
+        random.manual_seed(asked.seed)  # before the file runs: it may make a module
+        with users_code(f"{path} cannot be imported"):
+            module = imported(path)
+        function = made(found(module, name, path), name, asked.shapes)
+        numbers = np.random.default_rng(asked.seed)
+        dtypes_of = asked.dtype * len(asked.shapes) if len(asked.dtype) == 1 else asked.dtype
+        inputs = [
+            np.zeros(size, dtype) if dtype == "int64" else np.asarray(numbers.standard_normal(size), dtype)
+            for size, dtype in zip(asked.shapes, dtypes_of)
+        ]
+        argument_names(function, name, asked.shapes)
+        with users_code(f"{name} cannot be drawn at these inputs"), np.errstate(all="ignore"):
+            drawn = viz.graph(
+                function, *inputs, depth=asked.depth, direction=asked.direction, style=asked.style,
+                max_nodes=max(asked.max_nodes, 2), jacobians=asked.jacobians, values=asked.values,
+                backward=asked.backward, title=name,
+            )  # fmt: skip
+    try:
+        written = drawn.save(asked.output)
+    except OSError as error:
+        raise UsageError(f"{asked.output} cannot be written: {error.strerror}") from error
+    except (ImportError, RuntimeError) as error:
+        raise UsageError(str(error)) from error
+    print(f"{name} in {path}: {drawn.drawing.totals}")
+    if written == asked.output:
+        print(f"wrote {written}")
+    return 0
+
+
+def made(function: Any, name: str, shapes: Sequence[tuple[int, ...]]) -> Any:
+    """The module that a function makes which takes nothing; anything else as it is."""
+    if shapes and inspect.isfunction(function) and not inspect.signature(function).parameters:
+        with users_code(f"{name} fails"):
+            return function()
+    return function
 
 
 # ------------------------------------------------------------------------------------------------ the user's file

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import linecache
 import math
-import os
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
+
+from ..places import Place as Place
 
 # What a row may say. The first three are no faults.
 VERDICTS = {
@@ -33,35 +31,8 @@ VERDICTS = {
     "raises": "a rule or a statement raised an exception",
 }
 HARMLESS = ("ok", "kink", "unchecked")
-# Fill and line of what was found, told apart by those who do not see red and green too (Okabe and Ito, 2008).
-COLOURS = {"ok": ("#cfe8f7", "#0072b2"), "kink": ("#fdf0c4", "#b8860b"), "unchecked": ("#eeeeee", "#777777")}
-WRONG = ("#f9d5bd", "#d55e00")
 CHECKS = ("vjp", "adjoint", "numerical", "product")
 COLUMNS = ("op", "argument", "shapes", "J", "structure", "density", *CHECKS, "verdict", "where")
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-
-
-class Place(NamedTuple):
-    """A line of the user's code."""
-
-    file: str
-    line: int
-
-    @classmethod
-    def of_caller(cls) -> Place | None:
-        """The innermost line outside of the package that is being executed."""
-        frame: FrameType | None = sys._getframe(1)
-        while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-            frame = frame.f_back
-        return None if frame is None else cls(frame.f_code.co_filename, frame.f_lineno)
-
-    @property
-    def code(self) -> str:
-        """The text of the line, empty where the file cannot be read."""
-        return linecache.getline(self.file, self.line).strip()
-
-    def __str__(self) -> str:
-        return f"{os.path.basename(self.file)}:{self.line}"
 
 
 @dataclass
@@ -215,7 +186,8 @@ class Report:
         """The audited graph in Graphviz's language: ops and edges coloured by verdict, leaves as ellipses.
 
         An edge that is wrong is thick and carries its verdict, so that it is found in print too; each op shows the
-        place in the user's code. Render it with ``graphviz.Source(report.to_dot())`` or ``dot -Tsvg``.
+        place in the user's code. Render it with ``graphviz.Source(report.to_dot())`` or ``dot -Tsvg``. With modules,
+        parameters and inputs by name: ``tinygrad_jac.viz.graph(loss, params=model, report=report)``.
 
         Examples
         --------
@@ -226,34 +198,10 @@ class Report:
         >>> print(report.to_dot().count(" -> "))
         2
         """
-        edges = {(row.node, row.argument): row for row in self.rows}  # audited twice, the last one counts
-        ops = {row.node: row for row in edges.values()}
-        style = 'shape=box, style="filled,rounded", fontname="sans-serif"'
-        lines = ["digraph audit {", "  rankdir=BT;", f"  node [{style}];"]
-        names: dict[int, str] = {}
-        for order in sorted({*ops, *(row.source for row in edges.values())}):
-            names[order] = f"n{len(names)}"  # the same for the same graph, whatever was recorded before
-            row = ops.get(order)
-            if row is None:
-                shape = next(r.in_shape for r in edges.values() if r.source == order)
-                lines.append(f'  {names[order]} [label="{shape}", shape=ellipse, fillcolor="#ffffff"];')
-                continue
-            fill, line = self._colours(self.verdict(order) or "ok")
-            text = "\\n".join(_quoted(part) for part in (row.op, str(row.out_shape), str(row.place or "")) if part)
-            lines.append(f'  {names[order]} [label="{text}", fillcolor="{fill}", color="{line}"];')
-        for (order, argument), row in sorted(edges.items()):
-            _, line = self._colours(row.verdict)
-            label = f"{argument}: {row.verdict}" if row.verdict != "ok" else argument
-            width = 1 if row.ok else 3
-            lines.append(
-                f"  {names[row.source]} -> {names[order]} "
-                f'[label="{_quoted(label)}", color="{line}", penwidth={width}, tooltip="{_quoted(row.message)}"];'
-            )
-        return "\n".join([*lines, "}"]) + "\n"
+        from ..viz.dot import to_dot
+        from ..viz.reading import of_report
 
-    @staticmethod
-    def _colours(verdict: str) -> tuple[str, str]:
-        return COLOURS.get(verdict, WRONG)
+        return to_dot(of_report(self))
 
     def to_json(self, indent: int | None = None) -> str:
         """All rows, ungrouped, each with its node's ``order``; numbers that JSON does not have are null."""
@@ -324,8 +272,3 @@ def _finite(number: float) -> float | None:
 
 def _largest_error(row: Row) -> float:
     return max(row.errors.values(), default=0.0)
-
-
-def _quoted(text: str) -> str:
-    """Text as it may stand between the quotes of a DOT string."""
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
