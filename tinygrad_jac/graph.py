@@ -264,6 +264,7 @@ def walk_back(
     leading = None if asked is None else set(nodes)
     _check_usable(nodes, leading)
     observer = observers.get(threading.get_ident()) if observers else None
+    owned: set[Node] = set()  # nodes whose pending cotangent is known to be ours: asking again would cost more than adding
     found: dict[Node, Array] = {}
 
     before, mode.recording = mode.recording, create_graph
@@ -276,8 +277,8 @@ def walk_back(
                 g = _run_hooks(node, g, create_graph)
             primitive = node.primitive
             if primitive is None if asked is None else node in asked:
-                c = earlier = None  # or else these variables count as somebody who refers to the cotangent
-                found[node] = g = g if create_graph or _is_ours(g) else np.array(g)
+                c = earlier = total = None  # or else these variables count as somebody who refers to the cotangent
+                found[node] = g = g if create_graph or _is_ours(g, variables=2) else np.array(g)
             if primitive is None:
                 continue
             if observer is not None:
@@ -306,14 +307,16 @@ def walk_back(
                         c = c.astype(parent.dtype)
                 except Exception as error:
                     raise _named(error, node, index, lead) from error
-                earlier = pending.pop(parent, None)
+                earlier = pending.get(parent)
                 if earlier is None:
                     pending[parent] = c
-                elif _is_ours(earlier):
+                elif parent in owned or _is_ours(earlier, variables=3):
                     earlier += c
-                    pending[parent] = earlier
+                    owned.add(parent)
                 else:
-                    pending[parent] = earlier + c
+                    pending[parent] = total = earlier + c
+                    if type(total) is np.ndarray:
+                        owned.add(parent)
             if used and not retain_graph and observer is None:
                 node.release()
         if observer is not None:
@@ -325,7 +328,7 @@ def walk_back(
     return found
 
 
-def _is_ours(c: Array) -> bool:
+def _is_ours(c: Array, variables: int) -> bool:
     """Whether a cotangent may be written into, or handed out as it is: nobody else refers to its memory.
 
     A rule may return its cotangent, a view of one, or even something that is saved: those belong to somebody. What it
@@ -334,7 +337,7 @@ def _is_ours(c: Array) -> bool:
     """
     if type(c) is not np.ndarray or not c.flags.writeable or (c.base is not None and c.size != np.size(c.base)):
         return False  # part of an array would keep the rest alive
-    return versions.alone(c, variables=2)
+    return versions.alone(c, variables)
 
 
 def check_current(variables: Iterable[Any]) -> None:
@@ -396,11 +399,14 @@ class Handle:
         self.remove()
 
 
-def add_hook(node: Node, hook: Callable[[Any], Any]) -> Handle:
-    """Have ``hook`` called with each cotangent of a node (a Tensor); what it returns, if not None, replaces it."""
+def add_hook(node: Node, hook: Callable[[Any], Any], kind: str = "hooks") -> Handle:
+    """Have ``hook`` called with each cotangent of a node (a Tensor); what it returns, if not None, replaces it.
+
+    Of the kind ``"accumulated"`` it is called with a leaf, once `backward` has added to the leaf's ``.grad``.
+    """
     if node.extras is None:
         node.extras = {}
-    handle = Handle(node.extras.setdefault("hooks", {}))
+    handle = Handle(node.extras.setdefault(kind, {}))
     handle.hooks[handle.key] = hook
     return handle
 
