@@ -36,7 +36,7 @@ class Cell:
     gates, states : int
         How many times the hidden size z and v are, and the state.
     keeps : int
-        How many times the hidden size is what `forward` keeps for `back`: v, and after it what else there is.
+        How many times the hidden size is what `forward` keeps for `back`, in the place of z and behind it.
     additive : bool
         Whether only the sum z + v counts.
     """
@@ -49,8 +49,8 @@ class Cell:
         """On Tensors: z, v (batch, gates · H) and the parts of the state, each (batch, H), give the new parts."""
         raise NotImplementedError
 
-    def forward(self, z: Any, kept: Any, before: Any, after: Any) -> None:
-        """On arrays (features, batch): ``kept`` holds v on entry; ``after`` is filled."""
+    def forward(self, kept: Any, v: Any, before: Any, after: Any) -> None:
+        """On arrays (features, batch): fills ``after``, and ``kept``, which begins with z on entry."""
         raise NotImplementedError
 
     def back(self, g: Any, kept: Any, before: Any, dz: Any, dv: Any) -> None:
@@ -80,8 +80,8 @@ class _Plain(Cell):
     def step(self, z: Any, v: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
         return (self.function(z + v),)
 
-    def forward(self, z: Any, kept: Any, before: Any, after: Any) -> None:
-        kept += z
+    def forward(self, kept: Any, v: Any, before: Any, after: Any) -> None:
+        kept += v
         self.onto(kept)
         after[...] = kept
 
@@ -109,10 +109,10 @@ class _LSTM(Cell):
         c = sigmoid(f) * state[1] + sigmoid(i) * tanh(g)
         return sigmoid(o) * tanh(c), c
 
-    def forward(self, z: Any, kept: Any, before: Any, after: Any) -> None:
+    def forward(self, kept: Any, v: Any, before: Any, after: Any) -> None:
         H = len(kept) // 5
         gates, squashed = kept[: 4 * H], kept[4 * H :]
-        gates += z
+        gates += v
         _sigmoid_onto(gates[: 2 * H])
         np.tanh(gates[2 * H : 3 * H], out=gates[2 * H : 3 * H])
         _sigmoid_onto(gates[3 * H :])
@@ -178,13 +178,13 @@ class _GRU(Cell):
         n = tanh(z_n + sigmoid(z_r + v_r) * v_n)
         return ((1 - u) * n + u * state[0],)
 
-    def forward(self, z: Any, kept: Any, before: Any, after: Any) -> None:
+    def forward(self, kept: Any, v: Any, before: Any, after: Any) -> None:
         H = len(before)
-        kept[: 2 * H] += z[: 2 * H]
+        kept[: 2 * H] += v[: 2 * H]
         _sigmoid_onto(kept[: 2 * H])
-        r, u, v, n = kept.reshape(4, H, *kept.shape[1:])
-        np.multiply(r, v, out=n)
-        n += z[2 * H :]
+        r, u, n, v_n = kept.reshape(4, H, *kept.shape[1:])
+        v_n[...] = v[2 * H :]
+        n += r * v_n
         np.tanh(n, out=n)
         np.subtract(before, n, out=after)
         after *= u
@@ -192,13 +192,13 @@ class _GRU(Cell):
 
     def back(self, g: Any, kept: Any, before: Any, dz: Any, dv: Any) -> None:
         H = len(before)
-        r, u, v, n = kept.reshape(4, H, *kept.shape[1:])
+        r, u, n, v_n = kept.reshape(4, H, *kept.shape[1:])
         d_r, d_u, d_n = dz.reshape(3, H, *dz.shape[1:])
         np.subtract(1, kept[: 2 * H], out=dz[: 2 * H])
         np.multiply(g, d_u, out=d_n)  # d_u is 1 - u as yet
         d_n *= 1 - n * n
         dz[: 2 * H] *= kept[: 2 * H]
-        d_r *= v
+        d_r *= v_n
         d_r *= d_n
         d_u *= before - n
         d_u *= g
@@ -247,11 +247,12 @@ LSTM, GRU = _LSTM(), _GRU()
 
 
 class _Walk(NamedTuple):
-    """What a walk back through time finds: the cotangents of all z, of all v, and of the state before the first step.
+    """A walk back through time: where it starts, and the cotangents of all z, all v and the first state that it finds.
 
-    Arrays (times, features, leading, batch) and (features, leading, batch).
+    Arrays (times, features, leading, batch); of the state without times.
     """
 
+    g: Any
     z: Any
     v: Any
     state: Any
@@ -261,28 +262,29 @@ class _Kept:
     """What the forward pass kept of all steps, and what the latest walk back found.
 
     The engine asks for the cotangent of each argument by itself, but one walk through time is behind all of them. It
-    is remembered with (a copy of) the cotangent of the output that it started from.
+    is remembered together with the cotangent of the output that it started from.
     """
 
     def __init__(self, steps: Any) -> None:
         self.steps = steps
-        self.walk: tuple[Any, _Walk] | None = None
+        self.walk: _Walk | None = None
 
 
 def _forward(z: Any, state: Any, weight: Any, bias: Any, *, cell: Cell, sizes: Any) -> tuple[Any, _Kept]:
     z, state, weight, bias = promote([z, state, weight, bias])
     (times, batch, _), (_, hidden) = z.shape, weight.shape
-    z = np.ascontiguousarray(z.swapaxes(1, 2))
+    rows = len(weight)
+    kept = np.empty((times, cell.keeps * hidden, batch), z.dtype)
+    kept[:, :rows] = z.swapaxes(1, 2)
     shift = None if type(bias) is int else np.repeat(bias[:, None], batch, axis=1)
     before = np.ascontiguousarray(state.T)
     out = np.empty((times, *before.shape), z.dtype)
-    kept = np.empty((times, cell.keeps * hidden, batch), z.dtype)
+    v = np.empty((rows, batch), z.dtype)
     for t, after in enumerate(out):
-        v = kept[t, : len(weight)]
         np.matmul(weight, before[:hidden], out=v)
         if shift is not None:
             v += shift
-        cell.forward(z[t], kept[t], before, after)
+        cell.forward(kept[t], v, before, after)
         if sizes is not None:
             after[:, sizes[t] :] = before[:, sizes[t] :]
         before = after
@@ -290,20 +292,18 @@ def _forward(z: Any, state: Any, weight: Any, bias: Any, *, cell: Cell, sizes: A
 
 
 def _back(g: Any, out: Any, state: Any, weight: Any, cell: Cell, sizes: Any, kept: _Kept) -> _Walk:
-    remembered = kept.walk
-    if remembered is None or not np.array_equal(remembered[0], g):
-        kept.walk = remembered = np.array(g), _walk(g, out, state, weight, cell, sizes, kept.steps)
-    return remembered[1]
+    # Features first, then the leading axes as one, then the batch: a step is one matrix product for all of them.
+    g = g.reshape(math.prod(lead_of(g, out)), *out.shape).transpose(1, 3, 0, 2)
+    walk = kept.walk
+    if walk is None or not np.array_equal(walk.g, g):
+        kept.walk = walk = _walk(np.array(g, order="C"), out, state, weight, cell, sizes, kept.steps)
+    return walk
 
 
 def _walk(g: Any, out: Any, state: Any, weight: Any, cell: Cell, sizes: Any, kept: Any) -> _Walk:
     """Backpropagation through time."""
-    (times, batch, _), (rows, hidden) = out.shape, weight.shape
-    # Features first, then the leading axes as one, then the batch: a step is one matrix product for all of them.
-    leading = math.prod(lead_of(g, out))
-    g = np.array(g.reshape(leading, *out.shape).transpose(1, 3, 0, 2), order="C")
-    before = _before(out, state).swapaxes(1, 2)[:, :, None]
-    kept = kept[:, :, None]
+    (times, _, leading, batch), (rows, hidden) = g.shape, weight.shape
+    states, first, kept = out.swapaxes(1, 2)[:, :, None], state.T[:, None], kept[:, :, None]
     backwards = np.ascontiguousarray(weight.T)
     dz = np.empty((times, rows, *g.shape[2:]), g.dtype)
     dv = dz if cell.additive else np.empty_like(dz)
@@ -313,18 +313,13 @@ def _walk(g: Any, out: Any, state: Any, weight: Any, cell: Cell, sizes: Any, kep
         carry += g[t]
         if sizes is not None:
             unmoved = carry[..., sizes[t] :].copy()
-        cell.back(carry, kept[t], before[t], dz[t], dv[t])
+        cell.back(carry, kept[t], states[t - 1] if t else first, dz[t], dv[t])
         if sizes is not None:
             dz[t, ..., sizes[t] :] = dv[t, ..., sizes[t] :] = 0
             carry[..., sizes[t] :] = unmoved
         np.matmul(backwards, dv[t].reshape(rows, leading * batch), out=through_v)
         carry[:hidden] += through_v.reshape(hidden, *carry.shape[1:])
-    return _Walk(dz, dv, carry)
-
-
-def _before(out: Any, state: Any) -> Any:
-    """The states before the steps."""
-    return np.concatenate([state[None], out[:-1]])
+    return _Walk(g, dz, dv, carry)
 
 
 def _z_cotangent(walk: _Walk, lead: tuple[int, ...]) -> Any:
@@ -337,10 +332,11 @@ def _state_cotangent(walk: _Walk, lead: tuple[int, ...]) -> Any:
     return d.reshape(lead + d.shape[1:])
 
 
-def _weight_cotangent(walk: _Walk, lead: tuple[int, ...], h: Any) -> Any:
+def _weight_cotangent(walk: _Walk, lead: tuple[int, ...], out: Any, state: Any, hidden: int) -> Any:
     """Σ δv hᵀ over all steps and the batch, as one matrix product."""
+    h = np.concatenate([state[None, :, :hidden], out[:-1, :, :hidden]]).reshape(-1, hidden)
     d = walk.v.transpose(2, 1, 0, 3)
-    d = d.reshape(*d.shape[:2], math.prod(d.shape[2:])) @ h.reshape(math.prod(h.shape[:-1]), h.shape[-1])
+    d = d.reshape(*d.shape[:2], len(h)) @ h
     return d.reshape(lead + d.shape[1:])
 
 
@@ -358,7 +354,7 @@ class _Steps(NamedTuple):
 
 
 def _steps(out: Any, z: Any, state: Any, weight: Any, bias: Any, cell: Cell, sizes: Any) -> _Steps:
-    before = _before(out, state)
+    before = np.concatenate([state[None], out[:-1]])
     h = before[..., : weight.shape[1]]
     by_z, by_v, by_state = cell.jacobians(z, h @ weight.T + bias, before, out)
     by_h = by_v @ weight
@@ -416,8 +412,8 @@ recurrence = primitive(
          lambda g, out, z, state, weight, bias, *, cell, sizes, residual:
              _state_cotangent(_back(g, out, state, weight, cell, sizes, residual), lead_of(g, out)),
          lambda g, out, z, state, weight, bias, *, cell, sizes, residual:
-             _weight_cotangent(_back(g, out, state, weight, cell, sizes, residual), lead_of(g, out),
-                               _before(out, state)[..., : weight.shape[1]]),
+             _weight_cotangent(_back(g, out, state, weight, cell, sizes, residual), lead_of(g, out), out, state,
+                               weight.shape[1]),
          lambda g, out, z, state, weight, bias, *, cell, sizes, residual:
              _bias_cotangent(_back(g, out, state, weight, cell, sizes, residual), lead_of(g, out))),
     jacobian=(lambda out, z, state, weight, bias, *, cell, sizes, residual:
