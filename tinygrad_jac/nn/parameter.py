@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -96,4 +97,6 @@ def zero_grad_of(parameter: Any, set_to_none: bool) -> None:
 
 def unfilled(*shape: int, dtype: Any = None) -> Parameter:
     """A Parameter of a shape, in the default dtype unless one is given, to be filled by an initialisation."""
+    if any(size < 0 for size in map(operator.index, shape)):
+        raise ValueError(f"a parameter of shape {shape} would have a negative size")
     return Parameter(np.empty(shape, dtype=dtype or get_default_dtype()))

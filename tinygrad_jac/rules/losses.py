@@ -261,6 +261,7 @@ def cross_entropy(
     """
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing must be between 0 and 1, not {label_smoothing}")
+    _check_weight("cross_entropy", x, weight)
     if np.shape(target) == x.shape:
         return _with_probabilities(x, target, weight, label_smoothing, reduction, size_average, reduce)
     rows = _classes_last(x)
@@ -277,6 +278,14 @@ def cross_entropy(
     losses = _soft_cross_entropy(rows, q if counted is None else q * counted[:, None])
     losses = losses if losses.shape == shape else losses.reshape(shape)
     return reduced(losses, reduction, size_average, reduce, weights)
+
+
+def _check_weight(name: str, x: Any, weight: Any) -> None:
+    classes = x.shape[min(1, x.ndim - 1)] if x.ndim else 0
+    if weight is not None and weight.shape != (classes,):
+        raise ShapeError(
+            f"{name}: weight has an entry for each of the {classes} classes, shape ({classes},), not {weight.shape}"
+        )
 
 
 def _with_probabilities(
@@ -310,6 +319,7 @@ def nll_loss(
     ShapeError
         Input and target do not fit.
     """
+    _check_weight("nll_loss", x, weight)
     flat, counted, shape = _indices("nll_loss", x, target, ignore_index)
     losses = -_classes_last(x)[np.arange(flat.size), flat]
     return _by_class(losses, flat, counted, shape, weight, reduction, size_average, reduce)
