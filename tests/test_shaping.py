@@ -455,6 +455,7 @@ def test_astype():
     whole = sh.astype(x, np.int64)  # integers have no gradients: a constant
     assert not whole.requires_grad
     assert np.array_equal(whole.array, x.array.astype(np.int64))
+    assert sh.astype(tj.tensor([1, 2]), np.float64).dtype == np.float64, "not the default dtype"
 
 
 def test_third_derivatives():

@@ -369,7 +369,7 @@ def astype(x: Any, dtype: Any) -> Any:
     none, so the result is a constant then.
     """
     dtype = np.dtype(dtype)
-    if isinstance(x, Variable) and dtype.kind not in "fc":
+    if isinstance(x, Variable) and not (dtype.kind in "fc" and x.array.dtype.kind in "fc"):
         return wrap(x.array.astype(dtype))
     return _astype(x, dtype=dtype)
 
