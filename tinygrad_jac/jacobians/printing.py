@@ -60,8 +60,8 @@ def bordered(
     │ ·    ·  · ╎ ·  1 │
     └                  ┘
     """
-    if isinstance(matrix, Chain):
-        columns = [math.prod(shape) for shape in matrix.parameters.values()] if columns is None else columns
+    if isinstance(matrix, Chain) and columns is None:
+        columns = [math.prod(shape) for shape in matrix.parameters.values()]
         titles = matrix.names if titles is None else titles
     entries = matrix.dense(order=order) if isinstance(matrix, Jacobian) else np.asarray(matrix)  # type: ignore[arg-type]
     if entries.ndim != 2:
