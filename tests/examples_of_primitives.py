@@ -115,6 +115,9 @@ EXAMPLES: dict[str, Graph] = {
     "atanh": of(tj.arctanh, UNIT),
     "erf": of(special.erf, MATRIX),
     "erfc": of(special.erfc, MATRIX),
+    "erfinv": of(special.erfinv, UNIT),
+    "lgamma": of(special.lgamma, positive(3, 4)),
+    "polygamma": of(lambda x: tj.polygamma(1, x), positive(3, 4)),
     # choices and steps
     "abs": of(tj.absolute, MATRIX),
     "maximum": of(tj.maximum, MATRIX, ROW),
@@ -198,6 +201,10 @@ EXAMPLES: dict[str, Graph] = {
     "det": of(linalg.det, SQUARE),
     "logabsdet": of(lambda x: linalg.slogdet(x).logabsdet, SQUARE),
     "cholesky": of(linalg.cholesky, SQUARE @ SQUARE.T + np.eye(3)),
+    "pinv": of(linalg.pinv, randn(4, 3)),
+    "eigh": of(lambda x: linalg.eigh(x + x.mT).eigenvectors, SQUARE),
+    "svd": of(lambda x: linalg.svd(x, full_matrices=False).U, randn(4, 3)),
+    "qr": of(lambda x: linalg.qr(x).Q, randn(4, 3)),
     # convolution and pooling
     "conv": of(convolution.conv2d, IMAGE, randn(4, 1, 3, 2), randn(4), padding=1, groups=2),
     "conv_transpose": of(convolution.conv_transpose2d, randn(2, 4, 3, 3), randn(4, 2, 3, 2), stride=2),

@@ -9,251 +9,86 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+# One name a line would be five hundred lines.
+# fmt: off
+# isort: off
 from . import autograd, dtypes, jacobians, linalg, random
 from .creation import (
-    arange,
-    as_tensor,
-    bernoulli,
-    empty,
-    empty_like,
-    eye,
-    from_numpy,
-    full,
-    full_like,
-    linspace,
-    logspace,
-    multinomial,
-    normal,
-    ones,
-    ones_like,
-    rand,
-    rand_like,
-    randint,
-    randint_like,
-    randn,
-    randn_like,
-    randperm,
-    tensor,
-    zeros,
-    zeros_like,
+    arange, as_tensor, asarray, bernoulli, BoolTensor, ByteTensor, CharTensor, DoubleTensor, empty, empty_like, eye,
+    FloatTensor, from_dlpack, from_numpy, full, full_like, HalfTensor, IntTensor, linspace, logspace, LongTensor,
+    multinomial, normal, ones, ones_like, rand, rand_like, randint, randint_like, randn, randn_like, randperm,
+    scalar_tensor, ShortTensor, tensor, tril_indices, triu_indices, zeros, zeros_like,
 )
 from .devices import device, get_default_device, set_default_device
-from .dtypes import bool as bool
 from .dtypes import (
-    double,
-    float16,
-    float32,
-    float64,
-    get_default_dtype,
-    half,
-    int8,
-    int16,
-    int32,
-    int64,
-    long,
-    set_default_dtype,
-    short,
-    uint8,
+    bool as bool, complex128 as cdouble, complex64 as cfloat, complex128, complex64, double, float as float,
+    float16, float32, float64, get_default_dtype, half, int as int, int16, int32, int64, int8, long,
+    set_default_dtype, short, uint8,
 )
-from .dtypes import float as float
-from .dtypes import int as int
 from .errors import GradientError, ShapeError, UnsavedError
+from .inspection import (
+    can_cast, e, finfo, iinfo, inf, is_complex, is_floating_point, is_nonzero, is_same_size, is_signed, is_tensor,
+    nan, newaxis, numel, pi, promote_types, result_type, set_default_tensor_type, typename,
+)
 from .linalg import det
 from .modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .primitive import Primitive, primitive, primitives
+from .printing import set_printoptions
 from .random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
-from .rules.activations import relu, sigmoid
-from .rules.arranging import diag, diag_embed, diagonal, flip, fliplr, flipud, roll, rot90, tril, triu
+from .rules.activations import celu, hardshrink, prelu, relu, selu, sigmoid, threshold
+from .rules.arranging import diag, diag_embed, diagflat, diagonal, flip, fliplr, flipud, roll, rot90, tril, triu
 from .rules.elementary import (
-    absolute,
-    arccos,
-    arccosh,
-    arcsin,
-    arcsinh,
-    arctan,
-    arctan2,
-    arctanh,
-    bitwise_and,
-    bitwise_not,
-    bitwise_or,
-    bitwise_xor,
-    ceil,
-    clamp,
-    cos,
-    cosh,
-    deg2rad,
-    div,
-    exp,
-    exp2,
-    expm1,
-    floor,
-    floor_divide,
-    fmod,
-    greater,
-    greater_equal,
-    hypot,
-    isfinite,
-    isinf,
-    isnan,
-    lerp,
-    less,
-    less_equal,
-    log,
-    log1p,
-    log2,
-    log10,
-    logaddexp,
-    logaddexp2,
-    logical_and,
-    logical_not,
-    logical_or,
-    logical_xor,
-    maximum,
-    minimum,
-    nan_to_num,
-    negative,
-    not_equal,
-    positive,
-    rad2deg,
-    reciprocal,
-    remainder,
-    round,
-    rsqrt,
-    sign,
-    signbit,
-    sin,
-    sinh,
-    sqrt,
-    square,
-    tan,
-    tanh,
-    trunc,
-    where,
+    absolute as abs, absolute, arccos as acos, arccosh as acosh, add as add, addcdiv, addcmul, arccos, arccosh,
+    arcsin, arcsinh, arctan, arctan2, arctanh, arcsin as asin, arcsinh as asinh, arctan as atan, arctan2 as atan2,
+    arctanh as atanh, bitwise_and, bitwise_left_shift, bitwise_not, bitwise_or, bitwise_right_shift, bitwise_xor,
+    ceil, clamp, clamp_max, clamp_min, clamp as clip, copysign, cos, cosh, deg2rad, div, div as divide, equal as eq,
+    exp, exp2, expm1, fix, float_power, floor, floor_divide, fmax, fmin, fmod, frac, gcd, greater_equal as ge,
+    greater, greater_equal, greater as gt, heaviside, hypot, isfinite, isinf, isnan, isneginf, isposinf, isreal,
+    lcm, ldexp, less_equal as le, lerp, less, less_equal, log, log10, log1p, log2, logaddexp, logaddexp2,
+    logical_and, logical_not, logical_or, logical_xor, less as lt, maximum, minimum, multiply as mul,
+    multiply as multiply, nan_to_num, not_equal as ne, negative as neg, negative, nextafter, not_equal, positive,
+    power as pow, rad2deg, reciprocal, remainder, round, rsqrt, rsub, sgn, sign, signbit, sin, sinc, sinh, sqrt,
+    square, subtract as sub, subtract as subtract, tan, tanh, div as true_divide, trunc, where,
 )
-from .rules.elementary import absolute as abs
-from .rules.elementary import add as add
-from .rules.elementary import arccos as acos
-from .rules.elementary import arccosh as acosh
-from .rules.elementary import arcsin as asin
-from .rules.elementary import arcsinh as asinh
-from .rules.elementary import arctan as atan
-from .rules.elementary import arctan2 as atan2
-from .rules.elementary import arctanh as atanh
-from .rules.elementary import clamp as clip
-from .rules.elementary import divide as divide
-from .rules.elementary import divide as true_divide
-from .rules.elementary import equal as eq
-from .rules.elementary import greater as gt
-from .rules.elementary import greater_equal as ge
-from .rules.elementary import less as lt
-from .rules.elementary import less_equal as le
-from .rules.elementary import multiply as mul
-from .rules.elementary import multiply as multiply
-from .rules.elementary import negative as neg
-from .rules.elementary import not_equal as ne
-from .rules.elementary import power as pow
-from .rules.elementary import subtract as sub
-from .rules.elementary import subtract as subtract
 from .rules.indexing import bincount
 from .rules.joining import (
-    chunk,
-    concatenate,
-    hstack,
-    meshgrid,
-    repeat_interleave,
-    split,
-    stack,
-    tensor_split,
-    tile,
-    unbind,
-    vstack,
+    block_diag, cartesian_prod, concatenate as cat, chunk, column_stack, combinations, concatenate as concat,
+    concatenate, dsplit, dstack, hsplit, hstack, meshgrid, repeat_interleave, vstack as row_stack, split,
+    split as split_with_sizes, stack, tensor_split, tile, unbind, chunk as unsafe_chunk, split as unsafe_split,
+    vander, vsplit, vstack,
 )
-from .rules.joining import concatenate as cat
-from .rules.joining import concatenate as concat
+from .rules.linalg import (
+    torch_cholesky as cholesky, cholesky_inverse, cholesky_solve, inverse, logdet, matrix_exp, matrix_power,
+    pinverse, qr, slogdet, torch_svd as svd,
+)
 from .rules.noise import dropout
-from .rules.normalization import log_softmax, softmax
-from .rules.ordering import argsort, sort, topk, unique
+from .rules.normalization import group_norm, layer_norm, log_softmax, rms_norm, softmax
+from .rules.ordering import argsort, msort, sort, topk, unique, unique_consecutive
 from .rules.products import (
-    bmm,
-    cross,
-    dot,
-    einsum,
-    inner,
-    kron,
-    matmul,
-    mm,
-    mv,
-    outer,
-    tensordot,
-    trace,
-    vdot,
+    addbmm, addmm, addmv, addr, baddbmm, bilinear, bmm, chain_matmul, cross, dot, einsum, ger, inner, kron, matmul,
+    mm, mv, outer, tensordot, trace, vdot,
 )
 from .rules.reductions import (
-    all as all,
+    all as all, allclose, amax, amin, aminmax, any as any, argmax, argmin, cdist, corrcoef, count_nonzero, cov,
+    cummax, cummin, cumprod, cumsum, diff, dist, array_equal as equal, histc, isclose, kthvalue, logcumsumexp,
+    logsumexp, max as max, mean, median, min as min, mode, nanmean, nanmedian, nanquantile, nansum, norm, prod,
+    quantile, renorm, std, std_mean, sum as sum, trapezoid, trapezoid as trapz, var, var_mean,
 )
-from .rules.reductions import (
-    allclose,
-    amax,
-    amin,
-    argmax,
-    argmin,
-    count_nonzero,
-    cumprod,
-    cumsum,
-    dist,
-    isclose,
-    logsumexp,
-    mean,
-    median,
-    nansum,
-    norm,
-    prod,
-    std,
-    std_mean,
-    var,
-    var_mean,
-)
-from .rules.reductions import any as any
-from .rules.reductions import array_equal as equal
-from .rules.reductions import max as max
-from .rules.reductions import min as min
-from .rules.reductions import sum as sum
 from .rules.selecting import (
-    gather,
-    index_add,
-    index_select,
-    masked_fill,
-    masked_select,
-    narrow,
-    nonzero,
-    scatter,
-    scatter_add,
-    select,
-    take,
-    take_along_axis,
+    argwhere, bucketize, gather, index_add, index_copy, index_fill, index_put, index_select, isin, masked_fill,
+    masked_scatter, masked_select, narrow, narrow as narrow_copy, nonzero, put, scatter, scatter_add,
+    scatter_reduce, searchsorted, select, select_scatter, slice_scatter, take, take_along_axis, take_along_dim,
 )
 from .rules.shaping import (
-    atleast_1d,
-    atleast_2d,
-    atleast_3d,
-    broadcast_tensors,
-    broadcast_to,
-    clone,
-    flatten,
-    moveaxis,
-    permute,
-    reshape,
-    squeeze,
-    swapaxes,
-    unflatten,
-    unsqueeze,
+    adjoint, atleast_1d, atleast_2d, atleast_3d, broadcast_shapes, broadcast_tensors, broadcast_to, clone, detach, flatten,
+    moveaxis, moveaxis as movedim, permute, flatten as ravel, reshape, squeeze, swapaxes, swapaxes as swapdims, t,
+    swapaxes as transpose, unflatten, unsqueeze,
 )
-from .rules.shaping import flatten as ravel
-from .rules.shaping import moveaxis as movedim
-from .rules.shaping import swapaxes as transpose
-from .rules.special import erf, erfc, logit, xlogy
+from .rules.special import digamma, erf, erfc, erfinv, lgamma, logit, polygamma, xlogy
 from .scope import look_up
-from .tensor import Tensor
+from .tensor import Size, Tensor
+# isort: on
+# fmt: on
 
 if TYPE_CHECKING:
     from . import checks, func, nn, optim, testing, utils
@@ -263,39 +98,66 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "Generator", "GradientError", "JacobianMismatchError", "Primitive", "ShapeError", "Tensor", "UnsavedError",
-    "abs", "absolute", "acos", "acosh", "add", "all", "allclose", "amax", "amin", "any", "arange", "arccos",
-    "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "as_tensor",
-    "asin", "asinh", "atan", "atan2", "atanh", "atleast_1d", "atleast_2d", "atleast_3d", "autograd", "bernoulli",
-    "bincount", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "bmm", "bool", "broadcast_tensors",
-    "broadcast_to", "cat", "ceil", "checks", "chunk", "clamp", "clip", "clone", "concat", "concatenate", "cos",
-    "cosh", "count_nonzero", "cross", "cumprod", "cumsum", "debug_mode", "deg2rad", "det", "device", "diag",
-    "diag_embed", "diagonal", "dist", "div", "divide", "dot", "double", "dropout", "dtypes", "einsum", "empty",
-    "empty_like", "enable_grad", "eq", "equal", "erf", "erfc", "exp", "exp2", "expm1", "eye", "flatten", "flip",
-    "fliplr", "flipud", "float", "float16", "float32", "float64", "floor", "floor_divide", "fmod", "from_numpy",
-    "full", "full_like", "func", "gather", "ge", "get_default_device", "get_default_dtype", "get_rng_state",
-    "greater", "greater_equal", "gt", "half", "hstack", "hypot", "index_add", "index_select", "inference_mode",
-    "initial_seed", "inner", "int", "int16", "int32", "int64", "int8", "is_grad_enabled", "isclose", "isfinite",
-    "isinf", "isnan", "jacobians", "kron", "le", "lerp", "less", "less_equal", "linalg", "linspace", "log", "log10",
-    "log1p", "log2", "log_softmax", "logaddexp", "logaddexp2", "logical_and", "logical_not", "logical_or",
-    "logical_xor", "logit", "logspace", "logsumexp", "long", "lt", "manual_seed", "masked_fill", "masked_select",
-    "matmul", "max", "maximum", "mean", "median", "meshgrid", "min", "minimum", "mm", "moveaxis", "movedim", "mul",
-    "multinomial", "multiply", "mv", "nan_to_num", "nansum", "narrow", "ne", "neg", "negative", "nn", "no_grad",
-    "nonzero", "norm", "normal", "not_equal", "numerical", "ones", "ones_like", "optim", "outer", "permute",
-    "positive", "pow", "primitive", "primitives", "prod", "rad2deg", "rand", "rand_like", "randint", "randint_like",
-    "randn", "randn_like", "random", "randperm", "ravel", "reciprocal", "relu", "remainder", "repeat_interleave",
-    "reshape", "roll", "rot90", "round", "rsqrt", "scatter", "scatter_add", "seed", "select", "set_default_device",
-    "set_default_dtype", "set_grad_enabled", "set_rng_state", "short", "sigmoid", "sign", "signbit", "sin", "sinh",
-    "softmax", "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "std_mean", "sub", "subtract", "sum",
-    "swapaxes", "take", "take_along_axis", "tan", "tanh", "tensor", "tensor_split", "tensordot", "testing", "tile",
-    "topk", "trace", "transpose", "tril", "triu", "true_divide", "trunc", "uint8", "unbind", "unflatten", "unique",
-    "unsqueeze", "utils", "var", "var_mean", "vdot", "vstack", "where", "xlogy", "zeros", "zeros_like",
+    "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "Generator", "GradientError",
+    "HalfTensor", "IntTensor", "JacobianMismatchError", "LongTensor", "Primitive", "ShapeError", "ShortTensor",
+    "Size", "Tensor", "UnsavedError", "abs", "absolute", "acos", "acosh", "add", "addbmm", "addcdiv", "addcmul",
+    "addmm", "addmv", "addr", "adjoint", "all", "allclose", "amax", "amin", "aminmax", "any", "arange", "arccos",
+    "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "argwhere",
+    "as_tensor", "asarray", "asin", "asinh", "atan", "atan2", "atanh", "atleast_1d", "atleast_2d", "atleast_3d",
+    "autograd", "baddbmm", "bernoulli", "bilinear", "bincount", "bitwise_and", "bitwise_left_shift", "bitwise_not",
+    "bitwise_or", "bitwise_right_shift", "bitwise_xor", "block_diag", "bmm", "bool", "broadcast_shapes",
+    "broadcast_tensors", "broadcast_to", "bucketize", "can_cast", "cartesian_prod", "cat", "cdist", "cdouble",
+    "ceil", "celu", "cfloat", "chain_matmul", "checks", "cholesky", "cholesky_inverse", "cholesky_solve", "chunk",
+    "clamp", "clamp_max", "clamp_min", "clip", "clone", "column_stack", "combinations", "complex128", "complex64",
+    "concat", "concatenate", "copysign", "corrcoef", "cos", "cosh", "count_nonzero", "cov", "cross", "cummax",
+    "cummin", "cumprod", "cumsum", "debug_mode", "deg2rad", "det", "detach", "device", "diag", "diag_embed", "diagflat",
+    "diagonal", "diff", "digamma", "dist", "div", "divide", "dot", "double", "dropout", "dsplit", "dstack",
+    "dtypes", "e", "einsum", "empty", "empty_like", "enable_grad", "eq", "equal", "erf", "erfc", "erfinv", "exp",
+    "exp2", "expm1", "eye", "finfo", "fix", "flatten", "flip", "fliplr", "flipud", "float", "float16", "float32",
+    "float64", "float_power", "floor", "floor_divide", "fmax", "fmin", "fmod", "frac", "from_dlpack", "from_numpy",
+    "full", "full_like", "func", "gather", "gcd", "ge", "ger", "get_default_device", "get_default_dtype",
+    "get_rng_state", "greater", "greater_equal", "group_norm", "gt", "half", "hardshrink", "heaviside", "histc",
+    "hsplit", "hstack", "hypot", "iinfo", "index_add", "index_copy", "index_fill", "index_put", "index_select",
+    "inf", "inference_mode", "initial_seed", "inner", "int", "int16", "int32", "int64", "int8", "inverse",
+    "is_complex", "is_floating_point", "is_grad_enabled", "is_nonzero", "is_same_size", "is_signed", "is_tensor",
+    "isclose", "isfinite", "isin", "isinf", "isnan", "isneginf", "isposinf", "isreal", "jacobians", "kron",
+    "kthvalue", "layer_norm", "lcm", "ldexp", "le", "lerp", "less", "less_equal", "lgamma", "linalg", "linspace",
+    "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logaddexp2", "logcumsumexp", "logdet",
+    "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "logspace", "logsumexp", "long", "lt",
+    "manual_seed", "masked_fill", "masked_scatter", "masked_select", "matmul", "matrix_exp", "matrix_power", "max",
+    "maximum", "mean", "median", "meshgrid", "min", "minimum", "mm", "mode", "moveaxis", "movedim", "msort", "mul",
+    "multinomial", "multiply", "mv", "nan", "nan_to_num", "nanmean", "nanmedian", "nanquantile", "nansum", "narrow",
+    "narrow_copy", "ne", "neg", "negative", "newaxis", "nextafter", "nn", "no_grad", "nonzero", "norm", "normal",
+    "not_equal", "numel", "numerical", "ones", "ones_like", "optim", "outer", "permute", "pi", "pinverse",
+    "polygamma", "positive", "pow", "prelu", "primitive", "primitives", "prod", "promote_types", "put", "qr",
+    "quantile", "rad2deg", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "random",
+    "randperm", "ravel", "reciprocal", "relu", "remainder", "renorm", "repeat_interleave", "reshape", "result_type",
+    "rms_norm", "roll", "rot90", "round", "row_stack", "rsqrt", "rsub", "scalar_tensor", "scatter", "scatter_add",
+    "scatter_reduce", "searchsorted", "seed", "select", "select_scatter", "selu", "set_default_device",
+    "set_default_dtype", "set_default_tensor_type", "set_grad_enabled", "set_printoptions", "set_rng_state", "sgn",
+    "short", "sigmoid", "sign", "signbit", "sin", "sinc", "sinh", "slice_scatter", "slogdet", "softmax", "sort",
+    "split", "split_with_sizes", "sqrt", "square", "squeeze", "stack", "std", "std_mean", "sub", "subtract", "sum",
+    "svd", "swapaxes", "swapdims", "t", "take", "take_along_axis", "take_along_dim", "tan", "tanh", "tensor",
+    "tensor_split", "tensordot", "testing", "threshold", "tile", "topk", "trace", "transpose", "trapezoid", "trapz",
+    "tril", "tril_indices", "triu", "triu_indices", "true_divide", "trunc", "typename", "uint8", "unbind",
+    "unflatten", "unique", "unique_consecutive", "unsafe_chunk", "unsafe_split", "unsqueeze", "utils", "vander",
+    "var", "var_mean", "vdot", "vsplit", "vstack", "where", "xlogy", "zeros", "zeros_like",
 ]  # fmt: skip
+
+# What PyTorch has here too, of its functions of layers and losses, with the same arguments.
+_FUNCTIONAL = """
+    adaptive_avg_pool1d avg_pool1d binary_cross_entropy_with_logits conv1d conv2d conv_transpose1d conv_transpose2d
+    cosine_embedding_loss cosine_similarity hinge_embedding_loss kl_div margin_ranking_loss max_pool1d max_pool2d
+    pairwise_distance poisson_nll_loss triplet_margin_loss
+"""
 
 # Loaded when first asked for, so that importing the package costs little more than importing NumPy.
 _LAZY = {
     **{name: (f".{name}", None) for name in ("checks", "func", "nn", "optim", "testing", "utils")},
+    **{name: (".nn.functional", name) for name in _FUNCTIONAL.split()},
     "numerical": (".checks.numerical", None),
+    "default_generator": (".random", "default_generator"),
+    "vmap": (".func", "vmap"),
     "autocast": (".amp", "autocast"),
     "is_anomaly_enabled": (".autograd.anomaly", "is_anomaly_enabled"),
     "debug_mode": (".checks.debug", "debug_mode"),
@@ -305,6 +167,8 @@ _LAZY = {
 
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
+        if name.endswith("_") and not name.startswith("_") and hasattr(Tensor, name):
+            return getattr(Tensor, name)  # sin_(x), as x.sin_()
         return look_up(__name__, name)
     module, attribute = _LAZY[name]
     found = importlib.import_module(module, __name__)

@@ -15,8 +15,8 @@ from .devices import on_cpu
 from .errors import GradientError, ShapeError
 from .graph import Variable, wrap
 from .modes import mode
-from .spelling import sizes_of
-from .tensor import Tensor
+from .spelling import public, sizes_of
+from .tensor import Tensor, _given
 from .versions import mark_changed
 
 # What means the same everywhere: ``dtype``, in any spelling that NumPy reads; ``requires_grad``; ``device``, which must
@@ -132,13 +132,7 @@ def _dtype_of_sequence(data: Any) -> np.dtype[Any] | None:
     if not kinds:
         return dtypes.get_default_dtype()
     floats = {float: dtypes.get_default_dtype(), complex: np.result_type(dtypes.get_default_dtype(), np.complex64)}
-    return functools.reduce(_wider, [_KINDS.get(k) or floats.get(k) or k for k in kinds])
-
-
-def _wider(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype that holds both, where an integer never widens a float, as in PyTorch."""
-    inexact = [d for d in (a, b) if d.kind in "fc"]
-    return np.result_type(*(inexact or (a, b)))
+    return functools.reduce(dtypes.promote_types, [_KINDS.get(k) or floats.get(k) or k for k in kinds])
 
 
 def _without_tensors(data: Any) -> Any:
@@ -198,9 +192,51 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     return _finish(_checked(np.asarray(array)), False)
 
 
+def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, **options: Any) -> Tensor:
+    """`as_tensor`, or with ``copy=True`` `tensor`; options as of `tensor`."""
+    if copy or options:
+        return tensor(obj, dtype=dtype, device=device, **options)
+    return as_tensor(obj, dtype, device)
+
+
+def scalar_tensor(value: Any, **options: Any) -> Tensor:
+    """A tensor without axes, of a number, in the default dtype; options as of `full`."""
+    return full((), value, **{"dtype": dtypes.get_default_dtype(), **options})
+
+
+def from_dlpack(ext_tensor: Any) -> Tensor:
+    """A Tensor that shares the memory of another library's array, by the protocol DLPack."""
+    return from_numpy(np.from_dlpack(ext_tensor))
+
+
+class _OfDtype(type):
+    """What makes ``FloatTensor`` and its like: called it makes Tensors, asked it says which Tensors have its dtype."""
+
+    dtype: Any
+
+    def __call__(cls, *data: Any) -> Any:
+        return wrap(_given(data, cls.dtype))
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, Tensor) and instance.dtype == cls.dtype
+
+
+FloatTensor, DoubleTensor, HalfTensor, CharTensor, ShortTensor, IntTensor, LongTensor, ByteTensor, BoolTensor = (
+    _OfDtype(f"{dtypes.legacy_name(dtype)[6:]}", (), {
+        "dtype": dtype, "__module__": __name__,
+        "__doc__": f"Makes Tensors of {dtype}: ``(2, 3)`` of that shape, ``([1, 2])`` with these entries; as `Tensor`.",
+    })
+    for dtype in (
+        dtypes.float32, dtypes.float64, dtypes.float16, dtypes.int8, dtypes.int16, dtypes.int32, dtypes.int64,
+        dtypes.uint8, dtypes.bool,
+    )
+)  # fmt: skip
+
+
 # ------------------------------------------------------------------------------------------------ filled
 
 
+@public()
 def zeros(*sizes: Any, size: Any = None, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Zeros of a shape, in the default dtype.
 
@@ -213,16 +249,19 @@ def zeros(*sizes: Any, size: Any = None, dtype: Any = None, requires_grad: bool 
     return _finish(np.zeros(_shape(sizes, size), _dtype(dtype)), requires_grad, device)
 
 
+@public()
 def ones(*sizes: Any, size: Any = None, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Ones of a shape, in the default dtype."""
     return _finish(np.ones(_shape(sizes, size), _dtype(dtype)), requires_grad, device)
 
 
+@public()
 def empty(*sizes: Any, size: Any = None, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """A tensor of a shape whose entries are whatever was in the memory: to be filled."""
     return _finish(np.empty(_shape(sizes, size), _dtype(dtype)), requires_grad, device)
 
 
+@public()
 def full(size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """One value, repeated; without ``dtype`` in that of the value: a float in the default dtype, an int in int64.
 
@@ -238,30 +277,49 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool =
     return _finish(np.full(_shape((size,), None), value), requires_grad, device)
 
 
+@public()
 def zeros_like(x: Any, *, dtype: Any = None, **options: Any) -> Tensor:
     """Zeros in the shape and the dtype of another tensor; options as of `zeros`."""
     return zeros(x.shape, dtype=dtype or x.dtype, **options)
 
 
+@public()
 def ones_like(x: Any, *, dtype: Any = None, **options: Any) -> Tensor:
     """Ones in the shape and the dtype of another tensor; options as of `ones`."""
     return ones(x.shape, dtype=dtype or x.dtype, **options)
 
 
+@public()
 def empty_like(x: Any, *, dtype: Any = None, **options: Any) -> Tensor:
     """A tensor to be filled, of the shape and the dtype of another; options as of `empty`."""
     return empty(x.shape, dtype=dtype or x.dtype, **options)
 
 
+@public()
 def full_like(x: Any, fill_value: Any, *, dtype: Any = None, **options: Any) -> Tensor:
     """One value in the shape and the dtype of another tensor; options as of `full`."""
     return full(x.shape, fill_value, dtype=dtype or x.dtype, **options)
 
 
+@public()
 def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """The identity matrix of n rows, and m columns if they are not as many."""
     rows, columns = _shape((n, n if m is None else m), None)
     return _finish(np.eye(rows, columns, dtype=_dtype(dtype)), requires_grad, device)
+
+
+def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """Rows and columns of the entries on and below a diagonal of a matrix: an array (2, count)."""
+    return _indices(np.tri(row, col, offset, dtype=bool), dtype, device)
+
+
+def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """Rows and columns of the entries on and above a diagonal of a matrix: an array (2, count)."""
+    return _indices(~np.tri(row, col, offset - 1, dtype=bool), dtype, device)
+
+
+def _indices(where: Any, dtype: Any, device: Any) -> Tensor:
+    return _finish(np.stack(np.nonzero(where)).astype(dtypes.int64 if dtype is None else _dtype(dtype)), False, device)
 
 
 # ------------------------------------------------------------------------------------------------ in ranges
@@ -271,6 +329,7 @@ def _number(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
+@public()
 def arange(
     start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
 ) -> Tensor:
@@ -301,6 +360,7 @@ def arange(
     return _finish((start + step * np.arange(math.ceil(count))).astype(_dtype(dtype)), requires_grad, device)
 
 
+@public()
 def linspace(
     start: Any, end: Any, steps: int, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
 ) -> Tensor:
@@ -321,6 +381,7 @@ def linspace(
     return _finish(spaced.astype(_dtype(dtype)), requires_grad, device)
 
 
+@public()
 def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, **options: Any) -> Tensor:
     """``base`` to the powers of `linspace`: ``steps`` numbers from ``base**start`` to ``base**end`` at equal ratios."""
     powers = base ** linspace(start, end, steps, dtype=dtypes.float64).array
@@ -386,16 +447,19 @@ def randn(
     return _drawn(random.fill_normal, _shape(sizes, size), dtype, requires_grad, device, generator, out)
 
 
+@public()
 def rand_like(x: Any, *, dtype: Any = None, **options: Any) -> Tensor:
     """`rand` in the shape and the dtype of another tensor."""
     return rand(x.shape, dtype=dtype or x.dtype, **options)
 
 
+@public()
 def randn_like(x: Any, *, dtype: Any = None, **options: Any) -> Tensor:
     """`randn` in the shape and the dtype of another tensor."""
     return randn(x.shape, dtype=dtype or x.dtype, **options)
 
 
+@public()
 def randint(
     *bounds: Any,
     low: Any = None,
@@ -438,6 +502,7 @@ def randint(
     )
 
 
+@public()
 def randperm(
     n: int, *, generator: Any = None, dtype: Any = None, requires_grad: bool = False, device: Any = None
 ) -> Tensor:
@@ -446,11 +511,13 @@ def randperm(
     return _finish(order.astype(dtypes.int64 if dtype is None else dtypes.of(dtype)), requires_grad, device)
 
 
+@public()
 def randint_like(x: Any, *bounds: Any, dtype: Any = None, **options: Any) -> Tensor:
     """`randint` in the shape and the dtype of another tensor: ``randint_like(x, high)`` or ``(x, low, high)``."""
     return randint(*bounds, size=x.shape, dtype=dtype or x.dtype, **options)
 
 
+@public()
 def normal(
     mean: Any = 0.0,
     std: Any = 1.0,
@@ -487,6 +554,7 @@ def normal(
     return _finish((drawn * std + mean).astype(dtype, copy=False), requires_grad)
 
 
+@public()
 def bernoulli(x: Any, p: Any = None, *, generator: Any = None) -> Tensor:
     """1 where an event happens, 0 where it does not, in the dtype of ``x``; the probabilities are ``x``, or ``p``.
 
@@ -507,6 +575,7 @@ def bernoulli(x: Any, p: Any = None, *, generator: Any = None) -> Tensor:
     return _drawn(fill, x.shape, x.dtype, False, None, generator)
 
 
+@public()
 def multinomial(x: Any, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Tensor:
     """Random indices, drawn as often as the weights in ``x`` say.
 
@@ -560,3 +629,12 @@ def multinomial(x: Any, num_samples: int, replacement: bool = False, *, generato
             times = source.standard_exponential(weights.shape) / weights
         index = np.argsort(times, axis=-1)[..., :count]
     return _finish(index.astype(np.int64), False)
+
+
+def _bernoulli(self: Tensor, p: Any = None, *, generator: Any = None) -> Tensor:
+    """`bernoulli`, drawn for each entry."""
+    return bernoulli(self, None if p is None else np.broadcast_to(p, self.shape), generator=generator)
+
+
+setattr(Tensor, "bernoulli", _bernoulli)  # noqa: B010, methods of which Tensor's own module knows nothing
+setattr(Tensor, "multinomial", multinomial)  # noqa: B010

@@ -94,6 +94,34 @@ def promote(values: list[Any]) -> list[Any]:
     ]
 
 
+def promote_types(type1: Any, type2: Any) -> np.dtype[Any]:
+    """The dtype that holds both, where an integer never widens a float, as in PyTorch.
+
+    Examples
+    --------
+    >>> promote_types(int64, float32)
+    dtype('float32')
+    """
+    given = [np.dtype(type1), np.dtype(type2)]
+    return np.result_type(*([d for d in given if d.kind in "fc"] or given))
+
+
+def result_type(x: Any, y: Any) -> np.dtype[Any]:
+    """The dtype of ``x + y``, for tensors, arrays and Python numbers."""
+    values = [getattr(v, "array", v) for v in (x, y)]
+    if not any(isinstance(v, np.ndarray) for v in values):
+        values = [np.asarray(v, _default if isinstance(v, builtins.float) else None) for v in values]
+    dtypes = [v[..., :0] if isinstance(v, np.ndarray) and v.ndim else v for v in values]
+    return np.add(*promote(dtypes)).dtype
+
+
+def can_cast(from_: Any, to: Any) -> builtins.bool:
+    """Whether conversion stays within a kind of numbers, or goes to a wider one: bools, integers, floats, complex."""
+    kinds = "buifc"
+    before, after = (kinds.replace("u", "i").index(np.dtype(d).kind.replace("u", "i")) for d in (from_, to))
+    return before <= after
+
+
 _LEGACY: dict[np.dtype[Any], str] = {
     float16: "Half",
     float32: "Float",

@@ -6,7 +6,7 @@ import copy
 import math
 import weakref
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +34,7 @@ from .rules import (
     shaping,
     special,
 )
+from .scope import instead_of, refusal
 from .spelling import axis_of, sizes_of
 from .versions import mark_changed, tick
 from .writing import check_writeable
@@ -57,7 +58,9 @@ def _given(data: tuple[Any, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     if len(data) == 1 and not isinstance(data[0], (int, Size)):
         if isinstance(data[0], float):
             raise TypeError(f"a size is an int, not {data[0]}: for a tensor of one number write tensor({data[0]})")
-        return np.array([array_of(d) for d in data[0]] if isinstance(data[0], (list, tuple)) else array_of(data[0]), dtype)
+        return np.array(
+            [array_of(d) for d in data[0]] if isinstance(data[0], (list, tuple)) else array_of(data[0]), dtype
+        )
     return np.zeros(sizes_of(data) if data else (0,), dtype)
 
 
@@ -80,7 +83,8 @@ class Tensor(Variable):
 
     def __init__(self, *data: Any, requires_grad: bool = False, device: Any = None) -> None:
         """``Tensor(data)`` in the default dtype, or ``Tensor(2, 3)`` of that shape; prefer `tensor` and `zeros`."""
-        devices.on_cpu(device)
+        if device is not None:
+            devices.on_cpu(device)
         self.array = _given(data, dtypes.get_default_dtype())
         self.node = None
         self.grad = None
@@ -113,8 +117,45 @@ class Tensor(Variable):
 
     nelement = numel
 
+    ndimension = dim
+
     def element_size(self) -> int:
         return self.array.itemsize
+
+    @property
+    def itemsize(self) -> int:
+        return self.array.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return self.array.nbytes
+
+    def stride(self, dim: int | None = None) -> Any:
+        """How many entries apart neighbours along each axis, or along one, lie in memory."""
+        strides = tuple(n // self.array.itemsize for n in self.array.strides)
+        return strides if dim is None else strides[axis_of(dim, self.ndim)]
+
+    def data_ptr(self) -> int:
+        """The address of the first entry."""
+        return self.array.__array_interface__["data"][0]
+
+    def is_contiguous(self, memory_format: Any = None) -> bool:
+        return self.array.flags.c_contiguous
+
+    def is_floating_point(self) -> bool:
+        return self.dtype.kind == "f"
+
+    def is_complex(self) -> bool:
+        return self.dtype.kind == "c"
+
+    def is_signed(self) -> bool:
+        return self.dtype.kind in "ifc"
+
+    def is_nonzero(self) -> bool:
+        return bool(self)
+
+    def is_same_size(self, other: Any) -> bool:
+        return self.shape == other.shape
 
     @property
     def requires_grad(self) -> bool:
@@ -163,6 +204,12 @@ class Tensor(Variable):
 
     def __repr__(self) -> str:
         return tensor_text(self)
+
+    def __getattr__(self, name: str) -> Any:
+        if instead_of(f"Tensor.{name}"):
+            raise refusal(f"Tensor.{name}")
+        why = f": {_REFUSED[name]}" if name in _REFUSED else ""
+        raise AttributeError(f"a Tensor has no attribute {name!r}{why}", name=name, obj=self)
 
     def __len__(self) -> int:
         if not self.ndim:
@@ -239,6 +286,12 @@ class Tensor(Variable):
             raise GradientError("only leaves can be pickled: detach() a computed tensor first")
         return _rebuilt, (type(self), self.array, self.requires_grad)
 
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.numpy().__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return self.array.__dlpack_device__()
+
     def numpy(self, *, force: bool = False) -> np.ndarray[Any, Any]:
         """The ndarray itself, not a copy.
 
@@ -276,6 +329,9 @@ class Tensor(Variable):
         if self.dtype.kind not in "iub":
             raise TypeError(f"only integer tensors of one entry can be an index, not {self.dtype}")
         return int(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
 
     def __bool__(self) -> bool:
         if self.array.size != 1:
@@ -356,6 +412,15 @@ class Tensor(Variable):
 
     def __rmod__(self, other: Any) -> Any:
         return elementary.remainder(other, self)
+
+    def __divmod__(self, other: Any) -> Any:
+        return self // other, self % other
+
+    def __lshift__(self, other: Any) -> Any:
+        return elementary.bitwise_left_shift(self, other)
+
+    def __rshift__(self, other: Any) -> Any:
+        return elementary.bitwise_right_shift(self, other)
 
     def __matmul__(self, other: Any) -> Any:
         return products.matmul(self, other)
@@ -438,6 +503,27 @@ class Tensor(Variable):
             raise GradientError("a hook on a tensor that requires no gradient would never be called")
         return graph.add_hook(self.node, hook)
 
+    def register_post_accumulate_grad_hook(self, hook: Any) -> Any:
+        """Call ``hook(tensor)`` each time that `backward` has added to this leaf's ``.grad``.
+
+        Returns
+        -------
+        Handle
+
+        Raises
+        ------
+        GradientError
+            The tensor is no leaf that requires a gradient.
+        """
+        if not isinstance(self.node, Leaf):
+            raise GradientError("only leaves that require a gradient accumulate one: see register_hook, retain_grad")
+        return graph.add_hook(self.node, hook, "accumulated")
+
+    @property
+    def retains_grad(self) -> bool:
+        """Whether `retain_grad` was called on this computed tensor."""
+        return not self.is_leaf and "retain" in (self.node.extras or {})  # type: ignore[union-attr]
+
     def retain_grad(self) -> None:
         """Keep the gradient of this computed tensor in ``.grad``, as leaves do."""
         if self.is_leaf:
@@ -463,7 +549,23 @@ class Tensor(Variable):
     def device(self) -> device:
         return devices.CPU
 
-    is_cuda = False
+    # What is asked of tensors elsewhere, answered for those that are here.
+    is_cpu = True
+    is_cuda = is_mps = is_xpu = is_sparse = is_quantized = is_meta = is_nested = False
+    output_nr = 0
+
+    def is_pinned(self) -> Any:
+        return False
+
+    def is_shared(self) -> Any:
+        return False
+
+    def is_inference(self) -> Any:
+        return False
+
+    def share_memory_(self) -> Tensor:
+        """The tensor itself: memory that other processes see is not needed by threads, and not available."""
+        return self
 
     def astype(self, dtype: Any) -> Any:
         """The same values in another dtype; gradients come back in this one. The tensor itself if it has that dtype."""
@@ -471,7 +573,13 @@ class Tensor(Variable):
         return self if dtype == self.dtype else shaping.astype(self, dtype)
 
     def to(
-        self, *args: Any, dtype: Any = None, device: Any = None, copy: Any = False, non_blocking: Any = False
+        self,
+        *args: Any,
+        dtype: Any = None,
+        device: Any = None,
+        copy: Any = False,
+        non_blocking: Any = False,
+        memory_format: Any = None,
     ) -> Any:
         """In another dtype, or in that of another tensor; a device is accepted if it is the CPU."""
         for given in (*args, device):
@@ -484,7 +592,7 @@ class Tensor(Variable):
         made = self if dtype is None else self.astype(dtype)
         return shaping.clone(made) if copy and made is self else made
 
-    def type(self, dtype: Any = None) -> Any:
+    def type(self, dtype: Any = None, non_blocking: Any = False) -> Any:
         """In another dtype; without one, the name that PyTorch has for this dtype."""
         return dtypes.legacy_name(self.dtype) if dtype is None else self.astype(dtypes.of(dtype))
 
@@ -506,6 +614,9 @@ class Tensor(Variable):
     def int(self) -> Any:
         return self.astype(dtypes.int32)
 
+    def char(self) -> Any:
+        return self.astype(dtypes.int8)
+
     def short(self) -> Any:
         return self.astype(dtypes.int16)
 
@@ -518,13 +629,10 @@ class Tensor(Variable):
     def cpu(self) -> Tensor:
         return self
 
-    def pin_memory(self) -> Tensor:
+    def pin_memory(self, device: Any = None) -> Tensor:
         return self
 
-    def is_floating_point(self) -> Any:
-        return self.dtype.kind == "f"
-
-    # -------------------------------------------------------------------------------------------- functions of other arguments
+    # -------------------------------------------------------------------------------------------- functions
 
     def where(self, condition: Any, other: Any) -> Any:
         """This tensor where the condition holds, else the other."""
@@ -596,7 +704,8 @@ class Tensor(Variable):
         return wrap(_given(data, self.dtype))
 
     def _made(self, array: Any, requires_grad: Any, device: Any) -> Any:
-        devices.on_cpu(device)
+        if device is not None:
+            devices.on_cpu(device)
         return wrap(array).requires_grad_() if requires_grad else wrap(array)
 
     # -------------------------------------------------------------------------------------------- in place
@@ -646,6 +755,18 @@ class Tensor(Variable):
         """Ones with probability ``p``, else zeros."""
         return self._filled("bernoulli_", random.fill_bernoulli, p, generator)
 
+    def log_normal_(self, mean: Any = 1.0, std: Any = 2.0, *, generator: Any = None) -> Any:
+        """exp of numbers drawn from a normal distribution."""
+        return self.normal_(mean, std, generator=generator).exp_()
+
+    def random_(self, start: Any = 0, end: Any = None, *, generator: Any = None) -> Any:
+        """Integers drawn evenly from start to end - 1: from 0 on if one is given, all that the dtype holds if none."""
+        if end is None and start:
+            start, end = 0, start
+        if end is None:
+            end = 2 ** (np.finfo(self.dtype).nmant + 1) + 1 if self.dtype.kind == "f" else np.iinfo(self.dtype).max
+        return self._filled("random_", random.fill_integers, start, end, generator)
+
     def _filled(self, name: Any, fill: Any, *given: Any) -> Any:
         if is_recorded(self):
             refuse_leaf(self, name)
@@ -656,8 +777,51 @@ class Tensor(Variable):
             self.node = None  # what was computed is gone, and its history with it
         return self
 
+    def fill_diagonal_(self, value: Any, wrap: Any = False) -> Any:
+        """One value on the diagonal of a matrix.
+
+        Raises
+        ------
+        ShapeError
+            It is no matrix, or a tall one is to be wrapped around.
+        """
+        if self.ndim != 2 or wrap:
+            raise ShapeError(f"fill_diagonal_ takes a matrix, and no wrap=True, not shape {self.shape}")
+        return self.masked_fill_(np.eye(*self.shape, dtype=np.bool_), value)
+
+    def apply_(self, function: Any) -> Any:
+        """Each entry replaced by what a Python function makes of it; slow, and not differentiable."""
+        return self._filled("apply_", _apply, function)
+
+    def map_(self, other: Any, function: Any) -> Any:
+        """Each entry replaced by what a Python function makes of it and of another tensor's."""
+        return self._filled("map_", _apply, function, np.broadcast_to(array_of(other), self.shape))
+
+    def resize_(self, *sizes: Any, memory_format: Any = None) -> Any:
+        """Of another shape: the same entries, in a row, as far as they go, then zeros.
+
+        Raises
+        ------
+        GradientError
+            The tensor requires a gradient.
+        """
+        if self.node is not None:
+            raise GradientError("resize_() of a tensor that requires a gradient: its gradient would not fit; detach it")
+        before, self.array = self.array.reshape(-1), np.zeros(sizes_of(sizes), self.dtype)
+        count = min(before.size, self.array.size)
+        self.array.reshape(-1)[:count] = before[:count]
+        return self
+
+    def resize_as_(self, other: Any, memory_format: Any = None) -> Any:
+        return self.resize_(other.shape)
+
     def unsqueeze_(self, dim: Any) -> Any:
         return self._become(self.unsqueeze(dim))
+
+    def transpose_(self, dim0: Any, dim1: Any) -> Any:
+        return self._become(self.transpose(dim0, dim1))
+
+    swapaxes_ = swapdims_ = transpose_
 
     def squeeze_(self, dim: Any = None) -> Any:
         return self._become(self.squeeze(dim))
@@ -677,6 +841,20 @@ class Tensor(Variable):
             self.node = other.node
         return self
 
+
+def _apply(array: np.ndarray[Any, Any], function: Any, *others: Any) -> None:
+    entries = zip(array.reshape(-1).tolist(), *(o.reshape(-1).tolist() for o in others), strict=True)
+    array[...] = np.array([function(*e) for e in entries], array.dtype).reshape(array.shape)
+
+
+_COPY = "a tensor here is an ndarray with a place in a graph: its memory is .numpy(), and data_ptr() its address"
+_SPARSE = "there are no sparse tensors: their entries are kept in arrays, zeros and all"
+_COMPLEX = "complex numbers are not differentiated here: keep real and imaginary parts in two tensors"
+_REFUSED = {
+    **dict.fromkeys(("storage", "untyped_storage", "set_", "as_strided", "as_strided_"), _COPY),
+    **dict.fromkeys(("to_sparse", "to_sparse_coo", "to_sparse_csr", "coalesce", "sparse_mask"), _SPARSE),
+    **dict.fromkeys(("real", "imag", "conj", "angle"), _COMPLEX),
+}
 
 # Methods that are functions of the rule book, given the tensor first. A name that ends in an underscore stands for two:
 # the function, and the method that writes its result into the tensor's own memory.

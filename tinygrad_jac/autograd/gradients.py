@@ -59,6 +59,8 @@ def backward(
                 owner = next((t for t in _listed(inputs) if t.node is node), None)
             if owner is not None:
                 accumulate(owner, cotangent)
+                for hook in [*node.extras.get("accumulated", {}).values()] if node.extras else ():
+                    hook(owner)
 
 
 def grad(

@@ -63,7 +63,7 @@ _pinv = primitive(
     vjp=lambda g, out, x, *, rcond: -mT(out) @ g @ mT(out) + (_eye(x, -2) - x @ out) @ mT(g) @ (out @ mT(out))
         + (mT(out) @ out) @ mT(g) @ (_eye(x, -1) - out @ x),
     jacobian=lambda out, x, *, rcond: Dense(_columns(lambda d: _pinv_moves(d, out, x), x), out.shape, x.shape),
-    doc="The pseudoinverse, where the rank is constant: G. Golub, V. Pereyra, SIAM J. Numer. Anal. 10 (1973), 413-432.",
+    doc="The pseudoinverse, where the rank is constant: Golub and Pereyra, SIAM J. Numer. Anal. 10 (1973), 413-432.",
 )
 
 # Decompositions have several results, which are one output, laid side by side: `_pack`. Their differentials, and what
@@ -111,6 +111,13 @@ def _unpack(packed: Any, *shapes: tuple[int, ...]) -> list[Any]:
 
 def _eigh_shapes(x: Any) -> Any:
     return (x.shape[-1],), x.shape[-2:]
+
+
+def _pinv_moves(d: Any, p: Any, x: Any) -> Any:
+    t = np.swapaxes(d, -1, -2)
+    pt, q = np.swapaxes(p, -1, -2), np.matmul(p, x)
+    return np.matmul(np.matmul(p, pt), t - np.matmul(t, np.matmul(x, p))) + np.matmul(t - np.matmul(q, t), pt) @ p - (
+        np.matmul(np.matmul(p, d), p))
 
 
 def _svd_shapes(x: Any) -> Any:

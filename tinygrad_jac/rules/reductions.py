@@ -515,7 +515,8 @@ def _quantile(name: str, x: Any, q: Any, axis: Any, keepdims: bool, interpolatio
     parts = np.asarray(_array(q), x.dtype)
     if not ((parts >= 0) & (parts <= 1)).all():
         raise ValueError(f"{name}: parts are within [0, 1], not {parts}")
-    rounding = {"linear": None, "midpoint": None, "lower": np.floor, "higher": np.ceil, "nearest": np.rint}
+    rounding: dict[str, Any] = {"linear": None, "midpoint": None}
+    rounding.update(lower=np.floor, higher=np.ceil, nearest=np.rint)
     if interpolation not in rounding:
         raise ValueError(f"{name}: interpolation is one of {', '.join(rounding)}, not {interpolation!r}")
     ndim = x.ndim
@@ -527,8 +528,8 @@ def _quantile(name: str, x: Any, q: Any, axis: Any, keepdims: bool, interpolatio
     order = np.argsort(array, axis=-1)  # nan is sorted to the end
     count = array.shape[-1] - missing if skip else np.full_like(missing, array.shape[-1])
     rank = np.maximum(parts.reshape(-1) * (count - 1), 0)  # (..., n)
-    if rounding[interpolation] is not None:
-        rank = rounding[interpolation](rank)
+    whole = rounding[interpolation]
+    rank = rank if whole is None else whole(rank)
     if not skip:
         rank = np.where(missing > 0, array.shape[-1] - 1, rank)
     low = np.floor(rank).astype(np.intp)
@@ -830,20 +831,20 @@ def cumprod(x: Any, axis: Any = None, *, dtype: Any = None) -> Any:
 @public()
 def cummax(x: Any, axis: int) -> ValuesIndices:
     """The largest of the first entries along an axis, and where it stands: the last of equal ones."""
-    return _running("cummax", np.greater_equal, x, axis)
+    return _running(np.maximum, x, axis)
 
 
 @public()
 def cummin(x: Any, axis: int) -> ValuesIndices:
     """The smallest of the first entries along an axis, and where it stands: the last of equal ones."""
-    return _running("cummin", np.less_equal, x, axis)
+    return _running(np.minimum, x, axis)
 
 
-def _running(name: str, replaces: Any, x: Any, axis: int) -> ValuesIndices:
+def _running(better: np.ufunc, x: Any, axis: int) -> ValuesIndices:
     k, array = axis_of(axis, x.ndim), _array(x)
     if not x.ndim:
-        return _pick(name, None, x, axis, False)
-    best = (np.maximum if replaces is np.greater_equal else np.minimum).accumulate(array, axis=k)
+        return ValuesIndices(amax(x), argmax(x))
+    best = better.accumulate(array, axis=k)
     here = np.where((array == best) | np.isnan(array), np.expand_dims(np.arange(x.shape[k]), (*range(1, -k),)), 0)
     index = np.maximum.accumulate(here, axis=k)
     return ValuesIndices(np.take_along_axis(x, index, k), wrap(index) if isinstance(x, Variable) else index)

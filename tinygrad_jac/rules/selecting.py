@@ -535,7 +535,7 @@ def searchsorted(
     rows, values = plain(sorted_sequence), plain(x)
     if sorter is not None:
         rows = np.take_along_axis(rows, plain(sorter), -1)
-    after = "right" if right or side == "right" else "left"
+    after: Any = "right" if right or side == "right" else "left"
     if rows.ndim == 1:
         found = np.searchsorted(rows, values, after)
     elif rows.shape[:-1] != values.shape[:-1]:

@@ -357,6 +357,12 @@ def clone(x: Any, *, memory_format: Any = None) -> Any:
     return _clone(x)
 
 
+@public()
+def detach(x: Any) -> Any:
+    """The same memory, without a place in the graph."""
+    return x.detach()
+
+
 def contiguous(x: Any, memory_format: Any = None) -> Any:
     """The array itself if its memory is row-major, else a `clone`, which is."""
     return x if (x.array if isinstance(x, Variable) else x).flags.c_contiguous else _clone(x)
