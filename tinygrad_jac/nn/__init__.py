@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..scope import look_up
-from . import functional, init, parallel, parameter
+from . import functional, init, parallel, parameter, utils
 from .activation import (
     CELU, ELU, GELU, GLU, SELU, Hardshrink, Hardsigmoid, Hardswish, Hardtanh, LeakyReLU, LogSigmoid, LogSoftmax, Mish,
     PReLU, ReLU, ReLU6, Sigmoid, SiLU, Softmax, Softmin, Softplus, Softshrink, Softsign, Tanh, Tanhshrink, Threshold,
@@ -40,7 +40,7 @@ from .transformer import (
 )  # fmt: skip
 
 __all__ = [
-    "Module", "Parameter", "Buffer", "DataParallel", "functional", "init", "parallel", "parameter",
+    "Module", "Parameter", "Buffer", "DataParallel", "functional", "init", "parallel", "parameter", "utils",
     "Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict",
     "Identity", "Linear", "Bilinear", "Flatten", "Unflatten", "Embedding",
     "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d",
