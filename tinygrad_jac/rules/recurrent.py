@@ -53,7 +53,7 @@ class Cell:
         """On arrays (features, batch): fills ``after``, and ``kept``, which begins with z on entry."""
         raise NotImplementedError
 
-    def back(self, g: Any, kept: Any, before: Any, dz: Any, dv: Any) -> None:
+    def back(self, g: Any, kept: Any, before: Any, after: Any, dz: Any, dv: Any) -> None:
         """On arrays (features, leading, batch): fills ``dz`` and ``dv``, the same memory for an additive cell.
 
         ``g``, the cotangent of the new state, becomes that of the last one, apart from what it receives through v.
@@ -85,7 +85,7 @@ class _Plain(Cell):
         self.onto(kept)
         after[...] = kept
 
-    def back(self, g: Any, kept: Any, before: Any, dz: Any, dv: Any) -> None:
+    def back(self, g: Any, kept: Any, before: Any, after: Any, dz: Any, dv: Any) -> None:
         np.multiply(g, self.slope(kept), out=dz)
         g.fill(0)
 
@@ -102,7 +102,7 @@ class _LSTM(Cell):
     """
 
     name = "lstm"
-    gates, states, keeps = 4, 2, 5
+    gates, states, keeps = 4, 2, 4
 
     def step(self, z: Any, v: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
         i, f, g, o = chunk(z + v, 4, -1)
@@ -110,31 +110,30 @@ class _LSTM(Cell):
         return sigmoid(o) * tanh(c), c
 
     def forward(self, kept: Any, v: Any, before: Any, after: Any) -> None:
-        H = len(kept) // 5
-        gates, squashed = kept[: 4 * H], kept[4 * H :]
-        gates += v
-        _sigmoid_onto(gates[: 2 * H])
-        np.tanh(gates[2 * H : 3 * H], out=gates[2 * H : 3 * H])
-        _sigmoid_onto(gates[3 * H :])
-        i, f, g, o, _ = kept.reshape(5, H, *kept.shape[1:])
+        H = len(kept) // 4
+        kept += v
+        _sigmoid_onto(kept[: 2 * H])
+        np.tanh(kept[2 * H : 3 * H], out=kept[2 * H : 3 * H])
+        _sigmoid_onto(kept[3 * H :])
+        i, f, g, o = kept.reshape(4, H, *kept.shape[1:])
         h, c = after[:H], after[H:]
-        np.multiply(i, g, out=squashed)
+        np.multiply(i, g, out=h)
         np.multiply(f, before[H:], out=c)
-        c += squashed
-        np.tanh(c, out=squashed)
-        np.multiply(o, squashed, out=h)
+        c += h
+        np.tanh(c, out=h)
+        h *= o
 
-    def back(self, g: Any, kept: Any, before: Any, dz: Any, dv: Any) -> None:
-        H = len(kept) // 5
+    def back(self, g: Any, kept: Any, before: Any, after: Any, dz: Any, dv: Any) -> None:
+        H = len(kept) // 4
         dh, dc, c = g[:H], g[H:], before[H:]
-        i, f, new, o, squashed = kept.reshape(5, H, *kept.shape[1:])
+        i, f, new, o = kept.reshape(4, H, *kept.shape[1:])
         d_i, d_f, d_new, d_o = dz.reshape(4, H, *dz.shape[1:])
+        squashed = np.tanh(after[H:])
         slope = 1 - squashed * squashed
         slope *= o
         dc += slope * dh
-        gates = kept[: 4 * H]
-        np.subtract(1, gates, out=dz)
-        dz *= gates  # σ' = σ (1 - σ); of the tanh it is replaced
+        np.subtract(1, kept, out=dz)
+        dz *= kept  # σ' = σ (1 - σ); of the tanh it is replaced
         np.subtract(1, new * new, out=d_new)
         d_new *= i
         d_i *= new
@@ -190,7 +189,7 @@ class _GRU(Cell):
         after *= u
         after += n
 
-    def back(self, g: Any, kept: Any, before: Any, dz: Any, dv: Any) -> None:
+    def back(self, g: Any, kept: Any, before: Any, after: Any, dz: Any, dv: Any) -> None:
         H = len(before)
         r, u, n, v_n = kept.reshape(4, H, *kept.shape[1:])
         d_r, d_u, d_n = dz.reshape(3, H, *dz.shape[1:])
@@ -246,28 +245,17 @@ LSTM, GRU = _LSTM(), _GRU()
 # ------------------------------------------------------------------------------------------------ over a sequence
 
 
-class _Walk(NamedTuple):
-    """A walk back through time: where it starts, and the cotangents of all z, all v and the first state that it finds.
-
-    Arrays (times, features, leading, batch); of the state without times.
-    """
-
-    g: Any
-    z: Any
-    v: Any
-    state: Any
-
-
 class _Kept:
-    """What the forward pass kept of all steps, and what the latest walk back found.
+    """What the forward pass kept of all steps, and what the latest walk back through time found.
 
-    The engine asks for the cotangent of each argument by itself, but one walk through time is behind all of them. It
-    is remembered together with the cotangent of the output that it started from.
+    The engine asks for the cotangent of each argument by itself, but one walk finds them all. Each is handed out once,
+    and only to who comes with the cotangent of the output that the walk started from.
     """
 
     def __init__(self, steps: Any) -> None:
         self.steps = steps
-        self.walk: _Walk | None = None
+        self.start: Any = None
+        self.found: dict[str, Any] = {}
 
 
 def _forward(z: Any, state: Any, weight: Any, bias: Any, *, cell: Cell, sizes: Any) -> tuple[Any, _Kept]:
@@ -291,57 +279,50 @@ def _forward(z: Any, state: Any, weight: Any, bias: Any, *, cell: Cell, sizes: A
     return out.swapaxes(1, 2), _Kept(kept)
 
 
-def _back(g: Any, out: Any, state: Any, weight: Any, cell: Cell, sizes: Any, kept: _Kept) -> _Walk:
+def _back(
+    name: str, g: Any, out: Any, state: Any, weight: Any, *, cell: Cell, sizes: Any, residual: _Kept
+) -> Any:
+    """The cotangent of one argument."""
     # Features first, then the leading axes as one, then the batch: a step is one matrix product for all of them.
-    g = g.reshape(math.prod(lead_of(g, out)), *out.shape).transpose(1, 3, 0, 2)
-    walk = kept.walk
-    if walk is None or not np.array_equal(walk.g, g):
-        kept.walk = walk = _walk(np.array(g, order="C"), out, state, weight, cell, sizes, kept.steps)
-    return walk
+    lead = lead_of(g, out)
+    g = g.reshape(math.prod(lead), *out.shape).transpose(1, 3, 0, 2)
+    if name not in residual.found or not np.array_equal(residual.start, g):
+        residual.start = np.array(g, order="C")
+        residual.found = _walk(residual.start, out, state, weight, cell, sizes, residual.steps)
+    found = residual.found.pop(name)
+    return found.reshape(lead + found.shape[1:])
 
 
-def _walk(g: Any, out: Any, state: Any, weight: Any, cell: Cell, sizes: Any, kept: Any) -> _Walk:
+def _walk(g: Any, out: Any, state: Any, weight: Any, cell: Cell, sizes: Any, kept: Any) -> dict[str, Any]:
     """Backpropagation through time."""
     (times, _, leading, batch), (rows, hidden) = g.shape, weight.shape
-    states, first, kept = out.swapaxes(1, 2)[:, :, None], state.T[:, None], kept[:, :, None]
+    states, before, kept = out.swapaxes(1, 2)[:, :, None], state.T[:, None], kept[:, :, None]
     backwards = np.ascontiguousarray(weight.T)
-    dz = np.empty((times, rows, *g.shape[2:]), g.dtype)
+    every_z = np.empty((leading, times, batch, rows), g.dtype)
+    every_v = every_z if cell.additive else np.empty_like(every_z)
+    dz = np.empty((rows, leading, batch), g.dtype)
     dv = dz if cell.additive else np.empty_like(dz)
     carry = np.zeros(g.shape[1:], g.dtype)
-    through_v = np.empty((hidden, leading * batch), g.dtype)
     for t in reversed(range(times)):
         carry += g[t]
         if sizes is not None:
             unmoved = carry[..., sizes[t] :].copy()
-        cell.back(carry, kept[t], states[t - 1] if t else first, dz[t], dv[t])
+        cell.back(carry, kept[t], states[t - 1] if t else before, states[t], dz, dv)
         if sizes is not None:
-            dz[t, ..., sizes[t] :] = dv[t, ..., sizes[t] :] = 0
+            dz[..., sizes[t] :] = dv[..., sizes[t] :] = 0
             carry[..., sizes[t] :] = unmoved
-        np.matmul(backwards, dv[t].reshape(rows, leading * batch), out=through_v)
-        carry[:hidden] += through_v.reshape(hidden, *carry.shape[1:])
-    return _Walk(g, dz, dv, carry)
-
-
-def _z_cotangent(walk: _Walk, lead: tuple[int, ...]) -> Any:
-    d = np.array(walk.z.transpose(2, 0, 3, 1), order="C")
-    return d.reshape(lead + d.shape[1:])
-
-
-def _state_cotangent(walk: _Walk, lead: tuple[int, ...]) -> Any:
-    d = np.array(walk.state.transpose(1, 2, 0), order="C")
-    return d.reshape(lead + d.shape[1:])
-
-
-def _weight_cotangent(walk: _Walk, lead: tuple[int, ...], out: Any, state: Any, hidden: int) -> Any:
-    """Σ δv hᵀ over all steps and the batch, as one matrix product."""
-    h = np.concatenate([state[None, :, :hidden], out[:-1, :, :hidden]]).reshape(-1, hidden)
-    d = walk.v.transpose(2, 1, 0, 3)
-    d = d.reshape(*d.shape[:2], len(h)) @ h
-    return d.reshape(lead + d.shape[1:])
-
-
-def _bias_cotangent(walk: _Walk, lead: tuple[int, ...]) -> Any:
-    return walk.v.sum(axis=(0, 3)).T.reshape(*lead, walk.v.shape[1])
+        carry[:hidden] += (backwards @ dv.reshape(rows, leading * batch)).reshape(hidden, leading, batch)
+        every_z[:, t] = dz.transpose(1, 2, 0)
+        if not cell.additive:
+            every_v[:, t] = dv.transpose(1, 2, 0)
+    h = np.concatenate([state[None, :, :hidden], out[:-1, :, :hidden]]).reshape(times * batch, hidden)
+    flat_v = every_v.reshape(leading, times * batch, rows)
+    return {
+        "z": every_z,
+        "state": np.array(carry.transpose(1, 2, 0), order="C"),
+        "weight": flat_v.swapaxes(1, 2) @ h,  # Σ δv hᵀ over all steps and the batch
+        "bias": flat_v.sum(axis=1),
+    }
 
 
 class _Steps(NamedTuple):
@@ -408,14 +389,13 @@ def unrolled(
 recurrence = primitive(
     "recurrence", _forward, saves="out z state weight bias residual", composition=unrolled,
     vjp=(lambda g, out, z, state, weight, bias, *, cell, sizes, residual:
-             _z_cotangent(_back(g, out, state, weight, cell, sizes, residual), lead_of(g, out)),
+             _back("z", g, out, state, weight, cell=cell, sizes=sizes, residual=residual),
          lambda g, out, z, state, weight, bias, *, cell, sizes, residual:
-             _state_cotangent(_back(g, out, state, weight, cell, sizes, residual), lead_of(g, out)),
+             _back("state", g, out, state, weight, cell=cell, sizes=sizes, residual=residual),
          lambda g, out, z, state, weight, bias, *, cell, sizes, residual:
-             _weight_cotangent(_back(g, out, state, weight, cell, sizes, residual), lead_of(g, out), out, state,
-                               weight.shape[1]),
+             _back("weight", g, out, state, weight, cell=cell, sizes=sizes, residual=residual),
          lambda g, out, z, state, weight, bias, *, cell, sizes, residual:
-             _bias_cotangent(_back(g, out, state, weight, cell, sizes, residual), lead_of(g, out))),
+             _back("bias", g, out, state, weight, cell=cell, sizes=sizes, residual=residual)),
     jacobian=(lambda out, z, state, weight, bias, *, cell, sizes, residual:
                   _by_z(_steps(out, z, state, weight, bias, cell, sizes)),
               lambda out, z, state, weight, bias, *, cell, sizes, residual:
