@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import time
 from collections import OrderedDict, UserDict, defaultdict, namedtuple
@@ -414,3 +415,84 @@ def test_options_of_other_machines_are_accepted():
     )  # fmt: skip
     assert len(list(loader)) == 3
     assert loader.num_workers == 2
+
+
+# ------------------------------------------------------------------------------------------------ PyTorch besides
+
+EXPRESSIONS = [
+    "list(d.DataLoader(numbers, batch_size=2))",
+    "list(d.DataLoader(stream(), batch_size=2))",
+    "list(d.DataLoader(stream(), batch_size=2, drop_last=True))",
+    "list(d.DataLoader(stream(), batch_size=None))",
+    "list(d.DataLoader(records(), batch_size=2))",
+    "list(d.DataLoader(records(), batch_size=None))",
+    "list(d.DataLoader(records(), sampler=[1, 3], batch_size=2))",
+    "list(d.DataLoader(records(), batch_sampler=[[1, 3], [0]]))",
+    "list(d.DataLoader(records(), batch_size=2, collate_fn=len))",
+    "d.DataLoader(numbers, 2, True).batch_size",
+    "d.DataLoader(numbers, batch_sampler=[[1]]).batch_size",
+    "d.DataLoader(numbers, batch_sampler=[[1]]).drop_last",
+    "len(d.DataLoader(numbers, batch_size=2, drop_last=True))",
+    "list(d.DataLoader([], batch_size=2, shuffle=True))",
+    "d.StackDataset([1, 2], [3, 4])[1]",
+    "d.StackDataset(a=[1, 2], b=[3, 4])[1]",
+    "len(d.StackDataset([1, 2]))",
+    "list(d.DataLoader(d.StackDataset([1, 2], [3, 4]), batch_size=2))",
+    "list(d.DataLoader(d.StackDataset(a=[1, 2], b=[3, 4]), batch_size=2))",
+    "list(d.Subset(numbers, [0, 2]))",
+    "d.ConcatDataset([[1, 2], [3]])[2]",
+    "d.ConcatDataset([[1, 2], [3]])[-1]",
+    "d.ConcatDataset([[1, 2], [3]]).cumulative_sizes",
+    "list(d.ChainDataset([stream(), stream()]))",
+    "list(stream() + stream())",
+    "len(records() + records())",
+    "d.TensorDataset(t.ones(2), t.ones(2, 3))[0]",
+    "d.TensorDataset(t.ones(2), t.ones(2, 3))[:]",
+    "[len(x) for x in d.random_split(range(11), [0.5, 0.5])]",
+    "len(d.RandomSampler(range(3), num_samples=7))",
+    "list(d.WeightedRandomSampler([0, 1.0], 3))",
+    "list(d.BatchSampler(range(5), 2, False))",
+    "len(d.BatchSampler(range(5), 2, True))",
+    "d.default_collate([t.ones(2), t.zeros(2)])",
+    "d.get_worker_info()",
+    "len(d.DataLoader(stream(), batch_size=2))",
+    "d.StackDataset()",
+    "d.StackDataset([1], [1, 2])",
+    "d.Subset(numbers, [0])[5]",
+    "d.DataLoader(numbers, batch_size=2.5)",
+    "d.DataLoader(stream(), shuffle=True)",
+    "d.DataLoader(numbers, timeout=-1)",
+    "d.DataLoader(numbers, prefetch_factor=2)",
+    "d.DataLoader(numbers, persistent_workers=True)",
+    "d.random_split(range(10), [0.5, 0.6])",
+    "d.Dataset()[0]",
+    "len(d.Dataset())",
+]
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_programs_give_what_pytorchs_do(expression):
+    torch = pytest.importorskip("torch")
+
+    def found(library):
+        d = importlib.import_module(f"{library.__name__}.utils.data")
+
+        class Ordered(d.IterableDataset):
+            def __iter__(self):
+                return iter(range(5))
+
+        class Records(d.Dataset):
+            def __getitem__(self, index):
+                return {"a": index, "b": (float(index), "x", np.ones(2, np.float32))}
+
+            def __len__(self):
+                return 5
+
+        names = dict(d=d, t=library, numbers=[1, 2, 3], stream=Ordered, records=Records)
+        try:
+            return plain(eval(expression, names))
+        except (ValueError, IndexError, TypeError, NotImplementedError) as error:
+            return type(error)
+
+    assert found(tj) == found(torch)

@@ -55,7 +55,6 @@ INSTEAD = {
     "profiler.": _TIME,
     "autograd.profiler.": _TIME,
     "autograd.graph.": "saved arrays stay as they are; tensor.register_hook sees gradients, and saves= what is kept",
-    "utils.bottleneck.": _TIME,
     "utils.benchmark.": "measure with timeit",
     "utils.checkpoint.": "call the function itself; the gradients are the same",
     "utils.data.distributed.": _ONE,

@@ -169,6 +169,10 @@ pin_memory_device, in_order : object
     ) -> None:
         if num_workers < 0:
             raise ValueError(f"num_workers option should be non-negative, not {num_workers}")
+        if timeout < 0:
+            raise ValueError(f"timeout option should be non-negative, not {timeout}")
+        if num_workers == 0 and (prefetch_factor is not None or persistent_workers):
+            raise ValueError("prefetch_factor and persistent_workers need num_workers > 0")
         if isinstance(dataset, IterableDataset):
             for name, given in (("shuffle", shuffle), ("sampler", sampler), ("batch_sampler", batch_sampler)):
                 if given is not None and given is not False:

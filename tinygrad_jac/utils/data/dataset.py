@@ -89,6 +89,45 @@ class Subset(Dataset[T_co]):
         return len(self.indices)
 
 
+class StackDataset(Dataset[T_co]):
+    """Data sets of one length side by side: a sample is the tuple of their samples, or the dict where they have names.
+
+    Parameters
+    ----------
+    *args : Dataset
+    **kwargs : Dataset
+        One of the two.
+
+    Raises
+    ------
+    ValueError
+        None are given, both ways are used, or lengths differ.
+
+    Examples
+    --------
+    >>> pairs = StackDataset(numbers=range(3), squares=[0, 1, 4])
+    >>> pairs[2]
+    {'numbers': 2, 'squares': 4}
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if bool(args) == bool(kwargs):
+            raise ValueError("StackDataset takes data sets either by position or by name, and one of them at least")
+        self.datasets: Any = args or kwargs
+        lengths = [len(d) for d in args or kwargs.values()]
+        if len(set(lengths)) > 1:
+            raise ValueError(f"Size mismatch between datasets: the lengths are {lengths}")
+        self._length = lengths[0]
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(self.datasets, dict):
+            return {name: dataset[index] for name, dataset in self.datasets.items()}
+        return tuple(dataset[index] for dataset in self.datasets)
+
+    def __len__(self) -> int:
+        return self._length
+
+
 class ConcatDataset(Dataset[T_co]):
     """Data sets one after another, under one index.
 
