@@ -34,6 +34,7 @@ FORMAT, VERSION = "tinygrad_jac", 1
 INDEX = "index.json"
 _CONTAINERS: dict[str, type] = {"list": list, "tuple": tuple, "dict": dict, "ordered_dict": OrderedDict}
 _NAMES = {container: name for name, container in _CONTAINERS.items()}
+_PLAIN = (bool, int, float, complex, str, bytes)
 _KINDS = "biufcSUmM"  # of dtypes: numbers, text, bytes and times; no objects and no records
 _DEEPEST = 100  # levels of containers: far from where json and Python give up
 _EXACT = 1 << 53  # above it, readers of JSON other than Python's lose digits of an integer
@@ -82,7 +83,7 @@ def save(
     -----
     What is one tensor, or shows the same memory, does so again after `load`, and so does a view of another array in
     the object. Views that overlap without one containing the other become separate. Whether a leaf requires a gradient
-    is kept, its gradient and its place in a graph are not. Equal contents make equal files, byte by byte.
+    is kept, its gradient and its place in a graph are not. Equal contents in equal layouts make equal files.
 
     Examples
     --------
@@ -255,11 +256,8 @@ class _Packer:
     def _file_name(self, path: tuple[Any, ...]) -> str:
         """The place in the object as a path that every file system takes, and that stays where it is unpacked."""
         stem = "/".join(re.sub(r"^\.+|[^\w.-]", "_", str(key)[:100], flags=re.ASCII) or "_" for key in path) or "array"
-        name, count = stem, 0
-        while name.lower() in self._names:
-            count += 1
-            name = f"{stem}~{count}"
-        self._names.add(name.lower())
+        name = f"{stem}~{len(self.files)}" if stem.lower() in self._names else stem
+        self._names.add(stem.lower())
         return f"{name}.npy"
 
     def write(self, file: BinaryIO) -> None:
@@ -270,9 +268,6 @@ class _Packer:
                 if view is None:
                     with _member(archive, name, array.nbytes) as member:
                         np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
-
-
-_PLAIN = (bool, int, float, complex, str, bytes)
 
 
 def _member(archive: zipfile.ZipFile, name: str, size: int) -> Any:
@@ -292,14 +287,20 @@ def _hosts(arrays: list[Array]) -> list[int]:
         if array.size:
             groups.setdefault(id(owner_of(array)), []).append(k)
     for group in groups.values():
-        # Only an array without gaps has bytes in its file that stand as they stand in memory.
-        whole = [k for k in group if arrays[k].flags.c_contiguous or arrays[k].flags.f_contiguous]
-        whole.sort(key=lambda k: -arrays[k].nbytes)
-        bounds = {k: np.lib.array_utils.byte_bounds(arrays[k]) for k in group}
-        for k in group:
-            low, high = bounds[k]
-            hosts[k] = next((h for h in whole if bounds[h][0] <= low and high <= bounds[h][1]), k)
+        # In the order in which they begin, the longer ones first: what ends before the last host's end lies within it.
+        # Only an array without gaps can be a host: the bytes in its file stand as they stand in memory.
+        host, end = -1, -1
+        spans = [(*np.lib.array_utils.byte_bounds(arrays[k]), k) for k in group]
+        for _, stop, gaps, k in sorted((low, -high, not _is_whole(arrays[k]), k) for low, high, k in spans):
+            if -stop <= end:
+                hosts[k] = host
+            elif not gaps:
+                host, end = k, -stop
     return hosts
+
+
+def _is_whole(array: Array) -> bool:
+    return array.flags.c_contiguous or array.flags.f_contiguous
 
 
 def _as_view(array: Array, number: int, host: Array) -> dict[str, Any] | None:
