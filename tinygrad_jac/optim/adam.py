@@ -1,4 +1,4 @@
-"""Adam, and Adam with decoupled weight decay."""
+"""Adam and its family: steps along a running mean of the gradient, scaled by one of its size."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import wrap
-from .optimizer import Array, Optimizer, check_nonnegative, number
+from .optimizer import Array, Optimizer, approach, approach_square, number, options_of
 
 
 class Adam(Optimizer):
@@ -33,8 +32,10 @@ class Adam(Optimizer):
     eps : float
     weight_decay : float
     amsgrad : bool
-    foreach, capturable, differentiable, fused : object
+    foreach, capturable, fused : object
         Accepted as PyTorch's; they choose between implementations there, and here there is one.
+    differentiable : bool
+        Not supported: steps change parameters in place.
     maximize : bool
         Go up instead of down.
     decoupled_weight_decay : bool
@@ -62,47 +63,29 @@ class Adam(Optimizer):
         fused: Any = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        check_nonnegative({"learning rate": lr, "epsilon value": eps, "weight_decay value": weight_decay})
-        for k, beta in enumerate(betas):
-            if not 0 <= number(beta) < 1:
-                raise ValueError(f"Invalid beta parameter at index {k}: {beta}")
-        defaults = dict(
-            lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, maximize=maximize, foreach=foreach,
-            capturable=capturable, differentiable=differentiable, fused=fused,
-            decoupled_weight_decay=decoupled_weight_decay,
-        )  # fmt: skip
-        super().__init__(params, defaults)
+        super().__init__(params, options_of(locals()))
 
-    def _update(self, p: Any, g: Array, group: dict[str, Any]) -> None:
-        theta: Array = p.array
-        state = self.state[p]
-        if not state:
-            state["step"] = wrap(np.zeros((), dtype=np.float32))
-            for name in ("exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if group["amsgrad"] else [])):
-                state[name] = wrap(np.zeros_like(theta))
-        state["step"].array[...] += 1
-        t = state["step"].array.item()
+    def _update(self, p: Any, group: dict[str, Any]) -> None:
         lr, (beta1, beta2) = number(group["lr"]), map(number, group["betas"])
-        mean, square = state["exp_avg"].array, state["exp_avg_sq"].array
-        step = self._room(theta)
+        names = ["exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if group["amsgrad"] else [])]
+        step, *state = self._remembered(p, {"step": 0}, dict.fromkeys(names, 0))
+        step += 1
+        t = step.item()
+        correction = math.sqrt(1 - beta2**t)
+        eps, rate = group["eps"] * correction, lr * correction / (1 - beta1**t)
 
-        if group["weight_decay"] and group["decoupled_weight_decay"]:
-            theta *= 1 - lr * number(group["weight_decay"])
-        np.subtract(g, mean, out=step)
-        step *= 1 - beta1
-        mean += step
-        np.multiply(g, g, out=step)
-        step *= 1 - beta2
-        square *= beta2
-        square += step
-        if group["amsgrad"]:
-            square = np.maximum(state["max_exp_avg_sq"].array, square, out=state["max_exp_avg_sq"].array)
-        np.sqrt(square, out=step)
-        step /= math.sqrt(1 - beta2**t)
-        step += group["eps"]
-        np.divide(mean, step, out=step)
-        step *= lr / (1 - beta1**t)
-        np.subtract(theta, step, out=theta)
+        def formula(theta: Array, g: Array, a: Array, b: Array, mean: Array, square: Array, *largest: Array) -> None:
+            approach(mean, g, 1 - beta1, a)
+            approach_square(square, g, 1 - beta2, a)
+            for most in largest:
+                square = np.maximum(most, square, out=most)
+            np.sqrt(square, out=a)
+            a += eps
+            np.divide(mean, a, out=a)
+            a *= rate
+            theta -= a
+
+        self._sweep(formula, p, group, *state)
 
 
 class AdamW(Adam):
@@ -130,3 +113,155 @@ class AdamW(Adam):
             params, lr, betas, eps, weight_decay, amsgrad, foreach=foreach, maximize=maximize, capturable=capturable,
             differentiable=differentiable, fused=fused, decoupled_weight_decay=True,
         )  # fmt: skip
+
+
+class Adamax(Optimizer):
+    """Adam with the largest recent gradient in place of the mean square (Kingma and Ba, 2015, section 7).
+
+    In step t with gradient g (with weight decay as in `SGD`)::
+
+        m ← β₁ m + (1 − β₁) g
+        u ← max(β₂ u, |g| + ε)
+        θ ← θ − γ m / (1 − β₁ᵗ) / u
+
+    Parameters as `Adam`'s.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: Any = 2e-3,
+        betas: tuple[Any, Any] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        foreach: Any = None,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        capturable: bool = False,
+    ) -> None:
+        super().__init__(params, options_of(locals()))
+
+    def _update(self, p: Any, group: dict[str, Any]) -> None:
+        eps, (beta1, beta2) = group["eps"], map(number, group["betas"])
+        step, *state = self._remembered(p, {"step": 0}, {"exp_avg": 0, "exp_inf": 0})
+        step += 1
+        rate = number(group["lr"]) / (1 - beta1 ** step.item())
+
+        def formula(theta: Array, g: Array, a: Array, b: Array, mean: Array, largest: Array) -> None:
+            approach(mean, g, 1 - beta1, a)
+            np.abs(g, out=a)
+            a += eps
+            largest *= beta2
+            np.maximum(largest, a, out=largest)
+            np.divide(mean, largest, out=a)
+            a *= rate
+            theta -= a
+
+        self._sweep(formula, p, group, *state)
+
+
+class NAdam(Optimizer):
+    """Adam with Nesterov's momentum (Dozat, 2016).
+
+    In step t with gradient g, m and v as `Adam`'s, and momentum decay ψ::
+
+        μₜ = β₁ (1 − 0.96^(t ψ) / 2),   Πₜ = μ₁ ⋯ μₜ
+        θ ← θ − γ ((1 − μₜ) / (1 − Πₜ) g + μₜ₊₁ / (1 − Πₜ₊₁) m) / (√(v / (1 − β₂ᵗ)) + ε)
+
+    Parameters as `Adam`'s, but for ``momentum_decay``.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: Any = 2e-3,
+        betas: tuple[Any, Any] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum_decay: float = 4e-3,
+        decoupled_weight_decay: bool = False,
+        *,
+        foreach: Any = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+    ) -> None:
+        super().__init__(params, options_of(locals()))
+
+    def _update(self, p: Any, group: dict[str, Any]) -> None:
+        lr, eps, (beta1, beta2) = number(group["lr"]), group["eps"], map(number, group["betas"])
+        step, product, *state = self._remembered(p, {"step": 0, "mu_product": 1}, {"exp_avg": 0, "exp_avg_sq": 0})
+        step += 1
+        t = step.item()
+        mu, following = (beta1 * (1 - 0.5 * 0.96 ** (k * group["momentum_decay"])) for k in (t, t + 1))
+        product *= mu
+        correction = math.sqrt(1 - beta2**t)
+        of_gradient = lr * (1 - mu) / (1 - product.item())
+        of_mean = lr * following / (1 - product.item() * following)
+
+        def formula(theta: Array, g: Array, a: Array, b: Array, mean: Array, square: Array) -> None:
+            approach(mean, g, 1 - beta1, a)
+            approach_square(square, g, 1 - beta2, a)
+            np.multiply(g, of_gradient, out=a)
+            a += np.multiply(mean, of_mean, out=b)
+            np.sqrt(square, out=b)
+            b /= correction
+            b += eps
+            a /= b
+            theta -= a
+
+        self._sweep(formula, p, group, *state)
+
+
+class RAdam(Optimizer):
+    """Adam that rectifies the variance of its first steps (Liu et al., 2020).
+
+    In step t with gradient g, m and v as `Adam`'s::
+
+        ρ∞ = 2 / (1 − β₂) − 1,   ρ = ρ∞ − 2 t β₂ᵗ / (1 − β₂ᵗ)
+        θ ← θ − γ m / (1 − β₁ᵗ)                                                    if ρ ≤ 5, else
+        θ ← θ − γ m / (1 − β₁ᵗ) √(1 − β₂ᵗ) / (√v + ε) √((ρ−4)(ρ−2)ρ∞ / ((ρ∞−4)(ρ∞−2)ρ))
+
+    Parameters as `Adam`'s.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: Any = 1e-3,
+        betas: tuple[Any, Any] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        decoupled_weight_decay: bool = False,
+        *,
+        foreach: Any = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+    ) -> None:
+        super().__init__(params, options_of(locals()))
+
+    def _update(self, p: Any, group: dict[str, Any]) -> None:
+        eps, (beta1, beta2) = group["eps"], map(number, group["betas"])
+        step, *state = self._remembered(p, {"step": 0}, {"exp_avg": 0, "exp_avg_sq": 0})
+        step += 1
+        t = step.item()
+        correction, most = 1 - beta2**t, 2 / (1 - beta2) - 1
+        length = most - 2 * t * beta2**t / correction  # of the moving average, as if it were a simple one
+        rate, adaptive = number(group["lr"]) / (1 - beta1**t), length > 5
+        if adaptive:
+            rectified = (length - 4) * (length - 2) * most / ((most - 4) * (most - 2) * length)
+            rate *= math.sqrt(rectified * correction)
+
+        def formula(theta: Array, g: Array, a: Array, b: Array, mean: Array, square: Array) -> None:
+            approach(mean, g, 1 - beta1, a)
+            approach_square(square, g, 1 - beta2, a)
+            np.multiply(mean, rate, out=a)
+            if adaptive:
+                np.sqrt(square, out=b)
+                b += eps
+                a /= b
+            theta -= a
+
+        self._sweep(formula, p, group, *state)

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent."""
+"""Steps along the gradient (SGD, ASGD), and along its sign (Rprop)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import wrap
-from .optimizer import Array, Optimizer, check_nonnegative, number
+from .optimizer import Array, Optimizer, number, options_of
 
 
 class SGD(Optimizer):
@@ -30,8 +29,10 @@ class SGD(Optimizer):
         Needs momentum and no dampening.
     maximize : bool
         Go up instead of down.
-    foreach, differentiable, fused : object
+    foreach, fused : object
         Accepted as PyTorch's; they choose between implementations there, and here there is one.
+    differentiable : bool
+        Not supported: steps change parameters in place.
 
     Raises
     ------
@@ -63,33 +64,132 @@ class SGD(Optimizer):
         differentiable: bool = False,
         fused: Any = None,
     ) -> None:
-        check_nonnegative({"learning rate": lr, "momentum value": momentum, "weight_decay value": weight_decay})
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
-        defaults = dict(
-            lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov,
-            maximize=maximize, foreach=foreach, differentiable=differentiable, fused=fused,
-        )  # fmt: skip
-        super().__init__(params, defaults)
+        super().__init__(params, options_of(locals()))
 
-    def _update(self, p: Any, g: Array, group: dict[str, Any]) -> None:
-        theta: Array = p.array
-        step = self._room(theta)
-        lr, momentum = number(group["lr"]), group["momentum"]
+    def _update(self, p: Any, group: dict[str, Any]) -> None:
+        lr, momentum, dampening = number(group["lr"]), number(group["momentum"]), number(group["dampening"])
+        nesterov, state = group["nesterov"], []
         if momentum:
-            state = self.state[p]
-            if state.get("momentum_buffer") is None:
-                state["momentum_buffer"] = wrap(g.copy())
-                buffer = state["momentum_buffer"].array
-            else:
-                buffer = state["momentum_buffer"].array
+            if self.state[p].get("momentum_buffer") is None:
+                dampening = 0.0
+            state = self._remembered(p, {}, {"momentum_buffer": 0})
+
+        def formula(theta: Array, g: Array, a: Array, b: Array, *buffers: Array) -> None:
+            for buffer in buffers:
                 buffer *= momentum
-                buffer += g if not group["dampening"] else np.multiply(g, 1 - group["dampening"], out=step)
-            if group["nesterov"]:
-                np.multiply(buffer, momentum, out=step)
-                step += g
-                g = step
-            else:
-                g = buffer
-        np.multiply(g, lr, out=step)
-        np.subtract(theta, step, out=theta)
+                buffer += np.multiply(g, 1 - dampening, out=a) if dampening else g
+                g = np.add(np.multiply(buffer, momentum, out=a), g, out=a) if nesterov else buffer
+            theta -= np.multiply(g, lr, out=a)
+
+        self._sweep(formula, p, group, *state)
+
+
+class ASGD(Optimizer):
+    """Averaged stochastic gradient descent (Polyak and Juditsky, 1992).
+
+    In step t with gradient g (with weight decay as in `SGD`)::
+
+        η = γ / (1 + λ γ (t − 1))^α
+        θ ← θ − η (λ θ + g)
+        ā ← ā + (θ − ā) / max(1, t − 1 − t₀)
+
+    The averages ā are in ``state[parameter]["ax"]``.
+
+    Parameters
+    ----------
+    params : iterable of Tensor or of dict
+        See `Optimizer`.
+    lr, lambd, alpha, t0, weight_decay : float
+        γ, λ, α and t₀ of the formulas.
+    maximize : bool
+        Go up instead of down.
+    foreach, capturable, differentiable : object
+        As `SGD`'s.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: Any = 1e-2,
+        lambd: float = 1e-4,
+        alpha: float = 0.75,
+        t0: float = 1e6,
+        weight_decay: float = 0,
+        foreach: Any = None,
+        maximize: bool = False,
+        differentiable: bool = False,
+        capturable: bool = False,
+    ) -> None:
+        super().__init__(params, options_of(locals()))
+
+    def _update(self, p: Any, group: dict[str, Any]) -> None:
+        lr, lambd = number(group["lr"]), group["lambd"]
+        step, eta, mu, average = self._remembered(p, {"step": 0, "eta": lr, "mu": 1}, {"ax": 0})
+        rate, weight = eta.item(), mu.item()
+        step += 1
+        eta[...] = lr / (1 + lambd * lr * step.item()) ** group["alpha"]
+        mu[...] = 1 / max(1, step.item() - group["t0"])
+
+        def formula(theta: Array, g: Array, a: Array, b: Array, average: Array) -> None:
+            theta *= 1 - lambd * rate
+            theta -= np.multiply(g, rate, out=a)
+            average += np.multiply(np.subtract(theta, average, out=a), weight, out=a)
+
+        self._sweep(formula, p, group, average)
+
+
+class Rprop(Optimizer):
+    """Resilient backpropagation (Riedmiller and Braun, 1993): each entry has a step size, and only signs count.
+
+    An entry's step size grows by η₊ where its gradient kept its sign and shrinks by η₋ where it changed, in which case
+    the entry rests for a step.
+
+    Parameters
+    ----------
+    params : iterable of Tensor or of dict
+        See `Optimizer`.
+    lr : float
+        The first step size.
+    etas : (float, float)
+        η₋ and η₊.
+    step_sizes : (float, float)
+        The least and the largest step size.
+    maximize : bool
+        Go up instead of down.
+    foreach, capturable, differentiable : object
+        As `SGD`'s.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: Any = 1e-2,
+        etas: tuple[float, float] = (0.5, 1.2),
+        step_sizes: tuple[float, float] = (1e-6, 50),
+        *,
+        capturable: bool = False,
+        foreach: Any = None,
+        maximize: bool = False,
+        differentiable: bool = False,
+    ) -> None:
+        if not 0 < etas[0] < 1 < etas[1]:
+            raise ValueError(f"Invalid eta values: {etas[0]}, {etas[1]}")
+        super().__init__(params, options_of(locals()))
+
+    def _update(self, p: Any, group: dict[str, Any]) -> None:
+        (shrink, grow), (least, most) = group["etas"], group["step_sizes"]
+        step, *state = self._remembered(p, {"step": 0}, {"prev": 0, "step_size": number(group["lr"])})
+        step += 1
+
+        def formula(theta: Array, g: Array, a: Array, b: Array, previous: Array, size: Array) -> None:
+            turned, kept = np.multiply(g, previous, out=a) < 0, a > 0
+            np.multiply(size, shrink, out=size, where=turned)
+            np.multiply(size, grow, out=size, where=kept)
+            np.clip(size, least, most, out=size)
+            previous[...] = g
+            np.copyto(previous, 0, where=turned)
+            theta -= np.multiply(np.sign(previous, out=a), size, out=a)
+
+        self._sweep(formula, p, group, *state)
