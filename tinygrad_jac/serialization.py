@@ -25,14 +25,14 @@ import numpy as np
 from .devices import device, on_cpu
 from .graph import wrap
 from .nn.parameter import Parameter
-from .tensor import Tensor
+from .tensor import Size, Tensor
 from .versions import owner_of
 
 __all__ = ["FileFormatError", "add_safe_globals", "load", "safe_globals", "save"]
 
 FORMAT, VERSION = "tinygrad_jac", 1
 INDEX = "index.json"
-_CONTAINERS: dict[str, type] = {"list": list, "tuple": tuple, "dict": dict, "ordered_dict": OrderedDict}
+_CONTAINERS: dict[str, type] = {"list": list, "tuple": tuple, "size": Size, "dict": dict, "ordered_dict": OrderedDict}
 _NAMES = {container: name for name, container in _CONTAINERS.items()}
 _PLAIN = (bool, int, float, complex, str, bytes)
 _KINDS = "biufcSUmM"  # of dtypes: numbers, text, bytes and times; no objects and no records
@@ -442,6 +442,7 @@ class _Unpacker:
             "complex": lambda parts: complex(*map(self._make, parts)),
             "bytes": lambda text: base64.b64decode(text, validate=True),
             "tuple": lambda items: tuple(map(self._make, items)),
+            "size": lambda items: Size(map(self._make, items)),
             "dict": lambda items: {self._make(k): self._make(v) for k, v in items},
             "ordered_dict": lambda items: OrderedDict((self._make(k), self._make(v)) for k, v in items),
             "tensor": self._tensors.__getitem__,
