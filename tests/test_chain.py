@@ -94,6 +94,18 @@ def test_theta_by_stacking_columns():
     assert all(np.array_equal(a, several[name]) for name, a in J.split(rows, order="F").items())
 
 
+def test_the_weight_may_be_transposed_first():
+    """Wᵀx + b, as the paper writes it: W and b are still one layer, and the last layer comes first."""
+    x, params = tj.tensor(randn(4)), network(4, 5, 3, paper=True)
+    W1, b1, W2, b2 = params.values()
+    J = chain(W2.T @ tj.relu(W1.T @ x + b1) + b2, params)
+    assert J.layers == [("W2", "b2"), ("W1", "b1")]
+    close(J.dense(), chain(run(params, x, paper=True), params).dense(), EXACT, "the same matrix")
+    w, b = leaf(randn(4)), leaf(0.5)
+    assert chain(w @ x + b, {"w": w, "b": b}).layers == [("w", "b")]
+    assert chain(w.reshape(2, 2), {"w": w}).layers == [("w",)]
+
+
 def test_two_layers():
     x = randn(4)
     params = network(4, 5, 3, paper=True)

@@ -66,6 +66,9 @@ class Chain(Jacobian):
         order = {}
         for name, node in parameters.items():
             age = 0
+            # A weight that is first transposed or reshaped belongs to where it is then used.
+            while len(uses.get(node, ())) == 1 and _rearranges(uses[node][0]):
+                node = uses[node][0].node
             if node in uses:
                 above = uses[node][0].node
                 # Through an identity (the product that a bias is added to) the cotangent is the same.
@@ -340,6 +343,11 @@ def _parts(count: int) -> list[slice]:
     """0, …, count - 1 in three parts."""
     step = max(1, -(-count // 3))
     return [slice(start, min(start + step, count)) for start in range(0, count, step)]
+
+
+def _rearranges(link: Link) -> bool:
+    """Whether the op takes one argument, and does no more than to move its entries."""
+    return len(link.node.parents) == 1 and isinstance(link.jacobian, (Identity, Selection))
 
 
 def _axes_reversed(array: Array, lead: int) -> Array:
