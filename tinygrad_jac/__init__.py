@@ -91,9 +91,10 @@ from .tensor import Size, Tensor
 # fmt: on
 
 if TYPE_CHECKING:
-    from . import checks, func, nn, optim, testing, utils
+    from . import checks, func, nn, optim, safetensors, serialization, testing, utils
     from .checks import numerical
     from .checks.debug import JacobianMismatchError, debug_mode
+    from .serialization import load, save
 
 __version__ = "0.1.0"
 
@@ -110,34 +111,35 @@ __all__ = [
     "ceil", "celu", "cfloat", "chain_matmul", "checks", "cholesky", "cholesky_inverse", "cholesky_solve", "chunk",
     "clamp", "clamp_max", "clamp_min", "clip", "clone", "column_stack", "combinations", "complex128", "complex64",
     "concat", "concatenate", "copysign", "corrcoef", "cos", "cosh", "count_nonzero", "cov", "cross", "cummax",
-    "cummin", "cumprod", "cumsum", "debug_mode", "deg2rad", "det", "detach", "device", "diag", "diag_embed", "diagflat",
-    "diagonal", "diff", "digamma", "dist", "div", "divide", "dot", "double", "dropout", "dsplit", "dstack",
-    "dtypes", "e", "einsum", "empty", "empty_like", "enable_grad", "eq", "equal", "erf", "erfc", "erfinv", "exp",
-    "exp2", "expm1", "eye", "finfo", "fix", "flatten", "flip", "fliplr", "flipud", "float", "float16", "float32",
-    "float64", "float_power", "floor", "floor_divide", "fmax", "fmin", "fmod", "frac", "from_dlpack", "from_numpy",
-    "full", "full_like", "func", "gather", "gcd", "ge", "ger", "get_default_device", "get_default_dtype",
-    "get_rng_state", "greater", "greater_equal", "group_norm", "gt", "half", "hardshrink", "heaviside", "histc",
-    "hsplit", "hstack", "hypot", "iinfo", "index_add", "index_copy", "index_fill", "index_put", "index_select",
-    "inf", "inference_mode", "initial_seed", "inner", "int", "int16", "int32", "int64", "int8", "inverse",
-    "is_complex", "is_floating_point", "is_grad_enabled", "is_nonzero", "is_same_size", "is_signed", "is_tensor",
-    "isclose", "isfinite", "isin", "isinf", "isnan", "isneginf", "isposinf", "isreal", "jacobians", "kron",
-    "kthvalue", "layer_norm", "lcm", "ldexp", "le", "lerp", "less", "less_equal", "lgamma", "linalg", "linspace",
-    "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logaddexp2", "logcumsumexp", "logdet",
-    "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "logspace", "logsumexp", "long", "lt",
-    "manual_seed", "masked_fill", "masked_scatter", "masked_select", "matmul", "matrix_exp", "matrix_power", "max",
-    "maximum", "mean", "median", "meshgrid", "min", "minimum", "mm", "mode", "moveaxis", "movedim", "msort", "mul",
-    "multinomial", "multiply", "mv", "nan", "nan_to_num", "nanmean", "nanmedian", "nanquantile", "nansum", "narrow",
-    "narrow_copy", "ne", "neg", "negative", "newaxis", "nextafter", "nn", "no_grad", "nonzero", "norm", "normal",
-    "not_equal", "numel", "numerical", "ones", "ones_like", "optim", "outer", "permute", "pi", "pinverse",
-    "polygamma", "positive", "pow", "prelu", "primitive", "primitives", "prod", "promote_types", "put", "qr",
-    "quantile", "rad2deg", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "random",
-    "randperm", "ravel", "reciprocal", "relu", "remainder", "renorm", "repeat_interleave", "reshape", "result_type",
-    "rms_norm", "roll", "rot90", "round", "row_stack", "rsqrt", "rsub", "scalar_tensor", "scatter", "scatter_add",
-    "scatter_reduce", "searchsorted", "seed", "select", "select_scatter", "selu", "set_default_device",
-    "set_default_dtype", "set_default_tensor_type", "set_grad_enabled", "set_printoptions", "set_rng_state", "sgn",
-    "short", "sigmoid", "sign", "signbit", "sin", "sinc", "sinh", "slice_scatter", "slogdet", "softmax", "sort",
-    "split", "split_with_sizes", "sqrt", "square", "squeeze", "stack", "std", "std_mean", "sub", "subtract", "sum",
-    "svd", "swapaxes", "swapdims", "t", "take", "take_along_axis", "take_along_dim", "tan", "tanh", "tensor",
+    "cummin", "cumprod", "cumsum", "debug_mode", "deg2rad", "det", "detach", "device", "diag", "diag_embed",
+    "diagflat", "diagonal", "diff", "digamma", "dist", "div", "divide", "dot", "double", "dropout", "dsplit",
+    "dstack", "dtypes", "e", "einsum", "empty", "empty_like", "enable_grad", "eq", "equal", "erf", "erfc", "erfinv",
+    "exp", "exp2", "expm1", "eye", "finfo", "fix", "flatten", "flip", "fliplr", "flipud", "float", "float16",
+    "float32", "float64", "float_power", "floor", "floor_divide", "fmax", "fmin", "fmod", "frac", "from_dlpack",
+    "from_numpy", "full", "full_like", "func", "gather", "gcd", "ge", "ger", "get_default_device",
+    "get_default_dtype", "get_rng_state", "greater", "greater_equal", "group_norm", "gt", "half", "hardshrink",
+    "heaviside", "histc", "hsplit", "hstack", "hypot", "iinfo", "index_add", "index_copy", "index_fill",
+    "index_put", "index_select", "inf", "inference_mode", "initial_seed", "inner", "int", "int16", "int32", "int64",
+    "int8", "inverse", "is_complex", "is_floating_point", "is_grad_enabled", "is_nonzero", "is_same_size",
+    "is_signed", "is_tensor", "isclose", "isfinite", "isin", "isinf", "isnan", "isneginf", "isposinf", "isreal",
+    "jacobians", "kron", "kthvalue", "layer_norm", "lcm", "ldexp", "le", "lerp", "less", "less_equal", "lgamma",
+    "linalg", "linspace", "load", "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logaddexp2",
+    "logcumsumexp", "logdet", "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "logspace",
+    "logsumexp", "long", "lt", "manual_seed", "masked_fill", "masked_scatter", "masked_select", "matmul",
+    "matrix_exp", "matrix_power", "max", "maximum", "mean", "median", "meshgrid", "min", "minimum", "mm", "mode",
+    "moveaxis", "movedim", "msort", "mul", "multinomial", "multiply", "mv", "nan", "nan_to_num", "nanmean",
+    "nanmedian", "nanquantile", "nansum", "narrow", "narrow_copy", "ne", "neg", "negative", "newaxis", "nextafter",
+    "nn", "no_grad", "nonzero", "norm", "normal", "not_equal", "numel", "numerical", "ones", "ones_like", "optim",
+    "outer", "permute", "pi", "pinverse", "polygamma", "positive", "pow", "prelu", "primitive", "primitives",
+    "prod", "promote_types", "put", "qr", "quantile", "rad2deg", "rand", "rand_like", "randint", "randint_like",
+    "randn", "randn_like", "random", "randperm", "ravel", "reciprocal", "relu", "remainder", "renorm",
+    "repeat_interleave", "reshape", "result_type", "rms_norm", "roll", "rot90", "round", "row_stack", "rsqrt",
+    "rsub", "safetensors", "save", "scalar_tensor", "scatter", "scatter_add", "scatter_reduce", "searchsorted",
+    "seed", "select", "select_scatter", "selu", "serialization", "set_default_device", "set_default_dtype",
+    "set_default_tensor_type", "set_grad_enabled", "set_printoptions", "set_rng_state", "sgn", "short", "sigmoid",
+    "sign", "signbit", "sin", "sinc", "sinh", "slice_scatter", "slogdet", "softmax", "sort", "split",
+    "split_with_sizes", "sqrt", "square", "squeeze", "stack", "std", "std_mean", "sub", "subtract", "sum", "svd",
+    "swapaxes", "swapdims", "t", "take", "take_along_axis", "take_along_dim", "tan", "tanh", "tensor",
     "tensor_split", "tensordot", "testing", "threshold", "tile", "topk", "trace", "transpose", "trapezoid", "trapz",
     "tril", "tril_indices", "triu", "triu_indices", "true_divide", "trunc", "typename", "uint8", "unbind",
     "unflatten", "unique", "unique_consecutive", "unsafe_chunk", "unsafe_split", "unsqueeze", "utils", "vander",
@@ -153,10 +155,15 @@ _FUNCTIONAL = """
 
 # Loaded when first asked for, so that importing the package costs little more than importing NumPy.
 _LAZY = {
-    **{name: (f".{name}", None) for name in ("checks", "func", "nn", "optim", "testing", "utils")},
+    **{
+        name: (f".{name}", None)
+        for name in ("checks", "func", "nn", "optim", "safetensors", "serialization", "testing", "utils")
+    },
     **{name: (".nn.functional", name) for name in _FUNCTIONAL.split()},
     "numerical": (".checks.numerical", None),
     "default_generator": (".random", "default_generator"),
+    "save": (".serialization", "save"),
+    "load": (".serialization", "load"),
     "vmap": (".func", "vmap"),
     "autocast": (".amp", "autocast"),
     "is_anomaly_enabled": (".autograd.anomaly", "is_anomaly_enabled"),

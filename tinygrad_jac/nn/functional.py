@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..graph import Variable
+from ..inplace import in_place
 from ..rules import activations, joining, normalization, selecting
 from ..rules.activations import (
     gelu, glu, hardshrink, logsigmoid, prelu, sigmoid, softplus, softshrink, softsign, tanhshrink,
@@ -48,6 +49,7 @@ from ..versions import mark_changed
 
 __all__ = [
     "linear", "bilinear", "embedding", "one_hot", "flatten", "unflatten", "pad",
+    "relu_", "elu_", "selu_", "celu_", "leaky_relu_", "hardtanh_", "threshold_",
     "relu", "relu6", "leaky_relu", "prelu", "elu", "selu", "celu", "gelu", "silu", "mish", "sigmoid", "logsigmoid",
     "tanh", "softplus", "softsign", "tanhshrink", "softshrink", "hardshrink", "hardtanh", "hardsigmoid", "hardswish",
     "threshold", "glu", "softmax", "log_softmax", "softmin",
@@ -87,6 +89,11 @@ elu = _with_inplace(activations.elu, 1)
 celu = _with_inplace(activations.celu, 1)
 hardtanh = _with_inplace(activations.hardtanh, 2)
 threshold = _with_inplace(activations.threshold, 2)
+relu_, elu_, selu_, celu_, leaky_relu_, hardtanh_, threshold_ = map(
+    in_place,
+    (activations.relu, activations.elu, activations.selu, activations.celu, activations.leaky_relu,
+     activations.hardtanh, activations.threshold),
+)  # fmt: skip
 
 
 def _with_implicit_axis(function: Callable[..., Any]) -> Callable[..., Any]:
