@@ -3,7 +3,7 @@
 from numpy.linalg import LinAlgError
 
 from .rules.arranging import diagonal
-from .rules.joining import vander
+from .rules.joining import linalg_vander as vander
 from .rules.linalg import (
     cholesky,
     cond,

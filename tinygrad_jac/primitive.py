@@ -158,7 +158,10 @@ class Primitive:
         if tracked and mode.recording and out.dtype.kind in "fc":
             return wrap(out, self.record(out, values, parents, params))
         if out.dtype.kind == "f" and all(getattr(v, "dtype", dtypes.int64).kind in "biu" for v in values):
-            out = out.astype(dtypes.get_default_dtype())  # integers became floats: of the default dtype
+            default = dtypes.get_default_dtype()  # integers became floats: of the default dtype
+            if out.itemsize < default.itemsize and not self._has_residual:  # NumPy takes float16 for 8 bits
+                out = self.forward(*(v.astype(default) if isinstance(v, ndarray) else v for v in values), **params)
+            out = np.asarray(out, default)
         return wrap(out)
 
     def _constant(self, given: Any) -> Any:

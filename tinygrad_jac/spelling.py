@@ -17,7 +17,10 @@ from .writing import deliver
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-SPELLINGS = {"dim": "axis", "keepdim": "keepdims", "input": "x", "other": "y", "a": "x", "tensors": "arrays"}
+SPELLINGS = {
+    "dim": "axis", "keepdim": "keepdims", "input": "x", "other": "y", "a": "x", "tensors": "arrays",
+    **dict.fromkeys(("mat2", "vec", "vec2", "batch2"), "y"), **dict.fromkeys(("mat1", "mat", "vec1", "batch1"), "first"),
+}  # fmt: skip
 
 
 def public(*numpy_functions: Callable[..., Any]) -> Callable[[F], F]:

@@ -194,6 +194,12 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     return x[:, None] ** (powers if increasing else powers[::-1].copy())
 
 
+@public()
+def linalg_vander(x: Any, *, N: int | None = None) -> Any:
+    """The powers of each entry along the last axis, from 0 to N - 1 along a new one."""
+    return x[..., None] ** np.arange(x.shape[-1] if N is None else N)
+
+
 def meshgrid(*arrays: Any, indexing: str = "ij") -> tuple[Any, ...]:
     """The coordinates of a grid: vector k repeated along all axes but the k-th.
 

@@ -292,8 +292,8 @@ def _added_to(name: str, product: Any, doc: str) -> Any:
     """``beta * x + alpha * product(…)``, the family of `addmm`; for ``beta=0`` x is not read, nan and all."""
 
     @public()
-    def function(x: Any, first: Any, second: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
-        z = product(first, second)
+    def function(x: Any, first: Any, y: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+        z = product(first, y)
         z = z if alpha == 1 else z * alpha
         return z + x if beta == 1 else z + beta * x if beta else z + np.zeros(x.shape, x.dtype)
 
@@ -302,12 +302,12 @@ def _added_to(name: str, product: Any, doc: str) -> Any:
     return function
 
 
-addmm = _added_to("addmm", mm, "``beta * x + alpha * (first @ second)`` of two matrices.")
-addmv = _added_to("addmv", mv, "``beta * x + alpha * (first @ second)`` of a matrix and a vector.")
-addr = _added_to("addr", outer, "``beta * x + alpha * outer(first, second)`` of two vectors.")
-baddbmm = _added_to("baddbmm", bmm, "``beta * x + alpha * bmm(first, second)`` of two stacks of matrices.")
+addmm = _added_to("addmm", mm, "``beta * x + alpha * (first @ y)`` of two matrices.")
+addmv = _added_to("addmv", mv, "``beta * x + alpha * (first @ y)`` of a matrix and a vector.")
+addr = _added_to("addr", outer, "``beta * x + alpha * outer(first, y)`` of two vectors.")
+baddbmm = _added_to("baddbmm", bmm, "``beta * x + alpha * bmm(first, y)`` of two stacks of matrices.")
 addbmm = _added_to(
-    "addbmm", lambda x, y: sum(bmm(x, y), 0), "``beta * x + alpha * bmm(first, second).sum(0)``: a stack's sum."
+    "addbmm", lambda x, y: sum(bmm(x, y), 0), "``beta * x + alpha * bmm(first, y).sum(0)``: a stack's sum."
 )
 
 

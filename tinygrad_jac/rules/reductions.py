@@ -67,6 +67,11 @@ def _cast(x: Any, dtype: Any) -> Any:
     return x if dtype is None else x.astype(dtype)
 
 
+def _addable(x: Any, dtype: Any) -> Any:
+    """What is added up or multiplied: integers as int64 (NumPy does so itself, but for those without a sign)."""
+    return _cast(x, np.int64 if dtype is None and x.dtype.kind == "u" else dtype)
+
+
 # ------------------------------------------------------------------------------------------------ sums and moments
 
 _sum = primitive(
@@ -137,7 +142,7 @@ def sum(x: Any, axis: Any = None, keepdims: bool = False, *, dtype: Any = None) 
     >>> tj.sum(tj.ones(2, 3), dim=1)
     tensor([3., 3.])
     """
-    return _sum(_cast(x, dtype), axis=axes_of(axis, x.ndim), keepdims=keepdims)
+    return _sum(_addable(x, dtype), axis=axes_of(axis, x.ndim), keepdims=keepdims)
 
 
 @public(np.mean)
@@ -798,7 +803,7 @@ def prod(x: Any, axis: Any = None, keepdims: bool = False, *, dtype: Any = None)
 
     Integers and bools are multiplied as int64.
     """
-    x = _cast(x, dtype)
+    x = _addable(x, dtype)
     if not x.ndim:
         return sum(x, axis)  # of one entry
     for a in axes_of(axis, x.ndim):
@@ -809,7 +814,7 @@ def prod(x: Any, axis: Any = None, keepdims: bool = False, *, dtype: Any = None)
 @public(np.cumsum)
 def cumsum(x: Any, axis: Any = None, *, dtype: Any = None) -> Any:
     """The sums of the first entries along an axis; of all entries in a row where none is named, as in NumPy."""
-    x = _cast(x if axis is not None else x.reshape(-1), dtype)
+    x = _addable(x if axis is not None else x.reshape(-1), dtype)
     if not x.ndim:
         return sum(x, axis)  # of one entry
     return _cumsum(x, axis=-1 if axis is None else axis_of(axis, x.ndim))
@@ -821,7 +826,7 @@ def cumprod(x: Any, axis: Any = None, *, dtype: Any = None) -> Any:
 
     The gradient is exact with any number of zeros.
     """
-    x = _cast(x if axis is not None else x.reshape(-1), dtype)
+    x = _addable(x if axis is not None else x.reshape(-1), dtype)
     if not x.ndim:
         return sum(x, axis)  # of one entry
     axis = -1 if axis is None else axis_of(axis, x.ndim)
