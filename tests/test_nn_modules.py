@@ -297,6 +297,173 @@ def test_hooks_before_and_after():
     assert len(seen) == 4
 
 
+def backward_hooks_seen(library):
+    """What hooks on gradients are shown, and what they change, in a library."""
+    layers, seen = library.nn, []
+
+    def shown(tensors):
+        return [None if t is None else t.tolist() for t in tensors]
+
+    layer = layers.Linear(2, 1)
+    with library.no_grad():
+        layer.weight.copy_(library.tensor([[2.0, -3.0]]))
+    handles = [
+        layer.register_full_backward_pre_hook(lambda m, out: seen.append(("pre", shown(out)))),
+        layer.register_full_backward_hook(lambda m, given, out: seen.append(("full", shown(given), shown(out)))),
+        layer.register_full_backward_hook(lambda m, given, out: seen.append("first"), prepend=True),
+    ]
+    x = library.ones(1, 2, requires_grad=True)
+    layer(x).sum().backward()
+    layer(library.ones(1, 2)).sum().backward()  # no gradient is asked for below
+    with library.no_grad():
+        layer(x)
+    for handle in handles:
+        handle.remove()
+    layer.register_full_backward_pre_hook(lambda m, out: (out[0] * 10,))
+    layer.register_full_backward_hook(lambda m, given, out: (given[0] * out[0],))
+    x.grad = None
+    layer(x).sum().backward()
+    seen += [x.grad.tolist(), layer.weight.grad.tolist()]
+
+    class Two(layers.Module):
+        def forward(self, x, y):
+            return x * 2, (x * y).detach(), x * y
+
+    two = Two()
+    two.register_full_backward_hook(lambda m, given, out: seen.append((shown(given), shown(out))))
+    y = library.full((1, 2), 5.0, requires_grad=True)
+    two(x, y)[2].sum().backward()
+    outer = layers.Sequential(layers.Linear(2, 2), layer)
+    outer.register_full_backward_hook(lambda m, given, out: seen.append(("outer", shown(out))))
+    outer(x).sum().backward()
+    return seen
+
+
+@pytest.mark.peers
+@pytest.mark.filterwarnings("ignore:Full backward hook is firing")
+def test_backward_hooks_are_pytorchs():
+    torch = pytest.importorskip("torch")
+    ours, theirs = backward_hooks_seen(tj), backward_hooks_seen(torch)
+    assert ours == theirs
+    assert len(ours) > 6
+
+
+def test_backward_hooks():
+    layer = Line(2, 1)
+    x = tj.ones(1, 2, requires_grad=True)
+    layer.register_full_backward_hook(lambda m, given, out: tj.ones(1, 2) * 7)
+    layer(x).sum().backward()
+    assert x.grad.tolist() == [[7.0, 7.0]]
+    (g,) = tj.autograd.grad(layer(x).sum(), layer.weight)
+    assert g.tolist() == [[1.0, 1.0]]
+    layer.register_full_backward_hook(lambda m, given, out: (None, None))
+    with pytest.raises(tj.GradientError, match="returned 2 gradients in the place of 1"):
+        layer(x).sum().backward()
+
+
+def state_hooks_seen(library):
+    """What hooks on a state_dict are given, and what they change."""
+    layers, seen = library.nn, []
+    net = layers.Sequential(layers.Linear(1, 1), layers.Identity())
+    inner = net[0]
+    inner.register_state_dict_pre_hook(lambda m, prefix, keep: seen.append((type(m).__name__, prefix, keep)))
+
+    def rename(module, state, prefix, metadata):
+        seen.append((prefix, metadata))
+        state[prefix + "slope"] = state.pop(prefix + "weight")
+
+    def unname(module, state, prefix, metadata, strict, missing, unexpected, errors):
+        seen.append((prefix, strict, list(missing), list(unexpected), list(errors)))
+        if prefix + "slope" in state:
+            state[prefix + "weight"] = state.pop(prefix + "slope")
+
+    inner.register_state_dict_post_hook(rename)
+    inner.register_load_state_dict_pre_hook(unname)
+    state = net.state_dict()
+    seen += [list(state), repr(net.load_state_dict(state)), list(state)]
+
+    def forgive(module, keys):
+        seen.append((list(keys.missing_keys), list(keys.unexpected_keys)))
+        keys.missing_keys.clear()
+
+    net.register_load_state_dict_post_hook(forgive)
+    seen.append(repr(net.load_state_dict({"0.slope": library.ones(1, 1)})))
+    return seen
+
+
+@pytest.mark.peers
+def test_state_dict_hooks_are_pytorchs():
+    torch = pytest.importorskip("torch")
+    ours = state_hooks_seen(tj)
+    assert ours == state_hooks_seen(torch)
+    assert len(ours) > 5
+
+
+def test_errors_that_a_hook_of_loading_adds_are_raised():
+    net = Line()
+    net.register_load_state_dict_pre_hook(lambda *given: given[-1].append("of another size of alphabet."))
+    with pytest.raises(RuntimeError, match="of another size of alphabet"):
+        net.load_state_dict(net.state_dict())
+
+
+def test_buffers_are_registered_when_assigned():
+    m = nn.Module()
+    m.mean = nn.Buffer(tj.ones(2))
+    m.scratch = nn.Buffer(np.zeros(1), persistent=False)
+    assert names(m.named_buffers()) == ["mean", "scratch"]
+    assert list(m.state_dict()) == ["mean"]
+    m.mean = tj.zeros(2)
+    assert m.mean.tolist() == [0.0, 0.0]
+    for same in (copy.deepcopy(m), pickle.loads(pickle.dumps(m))):
+        assert names(same.named_buffers()) == ["mean", "scratch"]
+        assert list(same.state_dict()) == ["mean"]
+    assert nn.Buffer().shape == (0,)
+    with pytest.raises(TypeError, match="a Buffer is made of a Tensor or an ndarray, not of list"):
+        nn.Buffer([1.0])
+
+
+def test_submodules_are_replaced_by_name():
+    net = Net()
+    net.set_submodule("rest.1", nn.Tanh())
+    assert repr(net.rest[1]) == "Tanh()"
+    net.set_submodule("extra", nn.Tanh())
+    assert "extra" in names(net.named_children())
+    with pytest.raises(AttributeError):
+        net.set_submodule("rest.7", nn.Tanh(), strict=True)
+    with pytest.raises(ValueError, match="without a target"):
+        net.set_submodule("", nn.Tanh())
+    with pytest.raises(AttributeError):
+        net.set_submodule("nowhere.a", nn.Tanh())
+
+
+def test_empty_memory_and_positions():
+    net = Net()
+    weight = net.first.weight
+    before = weight.array
+    assert net.to_empty(device="cpu") is net
+    assert net.first.weight is weight
+    assert weight.array is not before
+    assert weight.shape == (3, 2)
+    assert list(Line().state_dict({}, "a.")) == ["a.weight", "a.bias", "a.seen"]
+    assert type(Line().state_dict(None, "", True)["weight"]) is nn.Parameter
+    assert names(Net().named_modules()) == [n for n, _ in Net().named_modules(remove_duplicate=True)]
+    assert len(list(nn.Sequential(*[nn.Tanh()] * 3).modules(remove_duplicate=False))) == 4
+
+
+def test_state_of_a_pickle_may_be_set_by_a_subclass():
+    restored = Renewed()
+    restored.scale = nn.Parameter(tj.tensor([2.0]))
+    made = pickle.loads(pickle.dumps(restored))
+    assert made.renewed
+    assert made.scale.tolist() == [2.0]
+
+
+class Renewed(nn.Module):
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        self.renewed = True
+
+
 def test_hooks_that_are_always_called_see_failures():
     line, seen = Line(), []
     line.register_forward_hook(lambda m, args, out: seen.append("usual"))

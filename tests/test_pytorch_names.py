@@ -159,8 +159,8 @@ device = torch.device("cuda" if use_cuda else "cpu")
 torch.manual_seed(1)
 if use_cuda:
     torch.cuda.manual_seed_all(1)
-cudnn.benchmark = True
-torch.backends.cuda.matmul.allow_tf32 = True
+cudnn.benchmark = False
+torch.backends.cuda.matmul.allow_tf32 = False
 
 
 class Net(nn.Module):

@@ -158,7 +158,7 @@ def page() -> str:
         "",
         f"Of {len(states)} names {counts['here']} are here and {counts['out of scope']} are out of scope: those raise, "
         "and the error says",
-        f"what the table says. {len(missing)} are missing{': ' if missing else ''}{', '.join(missing)}.",
+        f"what the table says. {'Missing: ' + ', '.join(missing) if missing else 'None is missing'}.",
     ]
     section = ""
     for row, state in states.items():
