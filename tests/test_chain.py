@@ -188,6 +188,18 @@ def test_the_printed_product():
     assert ages == sorted(ages, reverse=True), "newest first"
 
 
+def test_the_printed_product_has_no_identities_within():
+    params = network(4, 5, 3, paper=True)
+    J = chain(run(params, tj.tensor(randn(4)), paper=True), params)
+    assert str(J).splitlines()[1:] == [
+        "  J_W2 3×15 = matmul/y [kron 3×15]",
+        "  J_b2 3×3 = add/y [identity 3×3]",
+        "  J_W1 3×20 = matmul/x [kron 3×5] · relu/x [diagonal 5×5] · matmul/y [kron 5×20]",
+        "  J_b1 3×5 = matmul/x [kron 3×5] · relu/x [diagonal 5×5] · add/y [identity 5×5]",
+    ]
+    assert len(J) == 11, "they are links all the same"
+
+
 # ------------------------------------------------------------------------------------------------ on many graphs
 
 

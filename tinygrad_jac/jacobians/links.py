@@ -12,7 +12,7 @@ from ..errors import GradientError
 from ..graph import Node, nodes_between
 from .base import Array, Jacobian, Shape, Sum, compose
 from .rows import Apart, combined
-from .structures import Diagonal
+from .structures import Diagonal, Identity
 
 
 class Link(NamedTuple):
@@ -320,8 +320,9 @@ def _sum_of(terms: list[list[Any]], top: Node, node: Node) -> Any:
 
 
 def written(factors: Sequence[Any], most: int = 12) -> str:
-    """Factors as the textbook writes a product; what is too long is cut in the middle."""
+    """Factors as the textbook writes a product: without the identities in it; what is too long is cut in the middle."""
     texts = []
+    factors = [f for f in factors[:-1] if not isinstance(f.jacobian, Identity)] + list(factors[-1:])
     for factor in factors:
         if not isinstance(factor, Paths):
             m, n = factor.jacobian.shape
