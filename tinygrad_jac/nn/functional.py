@@ -89,11 +89,13 @@ elu = _with_inplace(activations.elu, 1)
 celu = _with_inplace(activations.celu, 1)
 hardtanh = _with_inplace(activations.hardtanh, 2)
 threshold = _with_inplace(activations.threshold, 2)
-relu_, elu_, selu_, celu_, leaky_relu_, hardtanh_, threshold_ = map(
-    in_place,
-    (activations.relu, activations.elu, activations.selu, activations.celu, activations.leaky_relu,
-     activations.hardtanh, activations.threshold),
-)  # fmt: skip
+relu_ = in_place(activations.relu)
+elu_ = in_place(activations.elu)
+selu_ = in_place(activations.selu)
+celu_ = in_place(activations.celu)
+leaky_relu_ = in_place(activations.leaky_relu)
+hardtanh_ = in_place(activations.hardtanh)
+threshold_ = in_place(activations.threshold)
 
 
 def _with_implicit_axis(function: Callable[..., Any]) -> Callable[..., Any]:
