@@ -20,7 +20,8 @@ class LBFGS(Optimizer):
     The direction is −H g, with H the approximation of the inverse Hessian that the last ``history_size`` steps and
     changes of the gradient imply; it is never formed, but applied by the two loops of Nocedal and Wright, *Numerical
     Optimization*, algorithm 7.4. The loss should be the same function in all calls of the closure: no new batches, no
-    dropout.
+    dropout. As in PyTorch, a step s that changed the gradient by y is left out of the history if y·s ≤ 1e-10: a loss
+    that becomes that small should be scaled up.
 
     Parameters
     ----------
