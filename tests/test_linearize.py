@@ -149,6 +149,11 @@ def test_shapes_on_the_way():
     equal(nn.Sequential(nn.Flatten(1, 2), nn.Linear(6, 2, **D)), (2, 3))
 
 
+class Pair(nn.Module):
+    def forward(self, x):
+        return x, x
+
+
 @pytest.mark.parametrize(
     "model, shape, error, message",
     [
@@ -161,6 +166,8 @@ def test_shapes_on_the_way():
         (nn.BatchNorm2d(2, track_running_stats=False).eval(), (2, 2, 2), ValueError, "keeps no running statistics"),
         (nn.Conv2d(1, 2, 3), (2, 4, 4), ShapeError, "has 2 channels"),
         (nn.Conv2d(1, 2, 3), (1, 2, 2), ShapeError, "does not fit"),
+        (nn.MaxPool2d(2, return_indices=True), (1, 4, 4), TypeError, "MaxPool2d cannot be written"),
+        (nn.Sequential(nn.Identity(), Pair()), 3, TypeError, "Pair returns a tuple"),
         (lambda x: x, (1,), TypeError, "takes a Module, not function"),
     ],
 )

@@ -16,7 +16,7 @@ import numpy as np
 from ...autograd import grad
 from ...dtypes import get_default_dtype
 from ...errors import ShapeError
-from ...graph import wrap
+from ...graph import Variable, wrap
 from ...modes import enable_grad, is_grad_enabled, no_grad
 from .. import activation, convolution, dropout, linear, normalization, pooling
 from .. import functional as F
@@ -117,7 +117,7 @@ class AsLinear(Module):
         return f"in_features={self.in_features}, out_features={self.out_features}"
 
 
-def as_linear(model: Module, input_shape: Sequence[int]) -> Module:
+def as_linear(model: Module, input_shape: Sequence[int] | int) -> Module:
     """A network of linear layers that equals a convolutional one, in outputs, Jacobians and gradients.
 
     Affine layers (convolutions and their transposes, average pooling, batch normalisation in evaluation) become
@@ -128,8 +128,8 @@ def as_linear(model: Module, input_shape: Sequence[int]) -> Module:
     ----------
     model : Module
         A layer, or a `Sequential` of layers, also nested.
-    input_shape : tuple of int
-        Of one sample, without the batch axis: (channels, height, width) for images.
+    input_shape : tuple of int, or int
+        Of one sample, without the batch axis: (channels, height, width) for images, the length of a vector.
 
     Returns
     -------
@@ -170,7 +170,8 @@ def as_linear(model: Module, input_shape: Sequence[int]) -> Module:
     """
     if not isinstance(model, Module):
         raise TypeError(f"as_linear() takes a Module, not {type(model).__name__}")
-    return _converted(model, tuple(input_shape), "")[0]
+    shape = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
+    return _converted(model, shape, "")[0]
 
 
 def _converted(model: Module, shape: tuple[int, ...], name: str) -> tuple[Module, tuple[int, ...]]:
@@ -181,12 +182,13 @@ def _converted(model: Module, shape: tuple[int, ...], name: str) -> tuple[Module
             assert child is not None
             layers[key], shape = _converted(child, shape, f"{name}.{key}".lstrip("."))
         return Sequential(layers), shape
-    after = _shape_after(model, shape)
-    if isinstance(model, _RESHAPES) and math.prod(after) == math.prod(shape):
-        return (linear.Flatten() if len(after) == 1 else linear.Identity()), after
-    if len(shape) == 1 or isinstance(model, _ELEMENTWISE) or _has_one_slope(model):
-        return model, after
     what = f"layer {name!r}, {type(model).__name__}," if name else f"{type(model).__name__}"
+    if isinstance(model, _RESHAPES):
+        after = _shape_after(model, shape)
+        if math.prod(after) == math.prod(shape):  # and not the batch axis too
+            return (linear.Flatten() if len(after) == 1 else linear.Identity()), after
+    elif len(shape) == 1 or isinstance(model, _ELEMENTWISE) or _has_one_slope(model):
+        return model, _shape_after(model, shape)
     if not isinstance(model, (*_AFFINE, *_AFFINE_IN_EVALUATION)):
         raise TypeError(
             f"{what} cannot be written as a linear layer on samples of shape {shape}: as_linear() knows layers that "
@@ -213,4 +215,7 @@ def _zero(layer: Module, shape: tuple[int, ...], dtype: Any = None) -> Any:
 
 def _shape_after(layer: Module, shape: tuple[int, ...]) -> tuple[int, ...]:
     with no_grad():
-        return tuple(layer(_zero(layer, shape)).shape[1:])
+        out = layer(_zero(layer, shape))
+    if not isinstance(out, Variable):
+        raise TypeError(f"{type(layer).__name__} returns a {type(out).__name__}; as_linear() follows one Tensor")
+    return tuple(out.array.shape[1:])
