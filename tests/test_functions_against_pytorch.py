@@ -34,13 +34,17 @@ class Row(NamedTuple):
     rtol: float = 1e-10
 
 
+def words(text: str) -> list[str]:
+    return text.split()
+
+
 def rows(names: str, *args: Any, **options: Any) -> dict[str, Row]:
     """A row for each name, of the function called so, with all its arguments."""
-    return {n: Row(lambda t, *xs, n=n: getattr(t, n)(*xs), *args, **options) for n in names.split()}
+    return {n: Row(lambda t, *xs, n=n: getattr(t, n)(*xs), *args, **options) for n in words(names)}
 
 
 def methods(names: str, *args: Any, **options: Any) -> dict[str, Row]:
-    return {f"x.{n}": Row(lambda t, x, *ys, n=n: getattr(x, n)(*ys), *args, **options) for n in names.split()}
+    return {f"x.{n}": Row(lambda t, x, *ys, n=n: getattr(x, n)(*ys), *args, **options) for n in words(names)}
 
 
 INDEX = np.array([[0, 1, 1], [1, 0, 1]])
@@ -83,8 +87,7 @@ ROWS: dict[str, Row] = {
     "float_power": Row(lambda t, x: t.float_power(x, 2), UNARY, dtypes=("float32", "int64")),
     # two arguments
     **rows(
-        "add sub mul maximum minimum fmax fmin eq ne lt le gt ge logical_and logical_or logical_xor "
-        "rsub",
+        "add sub mul rsub maximum minimum fmax fmin eq ne lt le gt ge logical_and logical_or logical_xor",
         BINARY, dtypes=ALL,
     ),
     **rows("copysign atan2 hypot", BINARY),
@@ -119,14 +122,15 @@ ROWS: dict[str, Row] = {
     **rows("all any", UNARY, dtypes=("float32", "int64", "bool")),
     **{
         f"{n} dim": Row(lambda t, x, n=n: getattr(t, n)(x, dim=1), MATRIX, dtypes=FLOATS)
-        for n in ("sum mean var std logsumexp amax amin norm nansum nanmean max min median nanmedian mode argmax "
-                  "argmin cumsum cumprod cummax cummin logcumsumexp sort argsort softmax log_softmax prod all any "
-                  "std_mean var_mean diff").split()
+        for n in words(
+            "sum mean var std logsumexp amax amin norm nansum nanmean max min median nanmedian mode argmax argmin "
+            "cumsum cumprod cummax cummin logcumsumexp sort argsort softmax log_softmax prod all any std_mean "
+            "var_mean diff"
+        )
     },
     **{
         f"{n} keepdim": Row(lambda t, x, n=n: getattr(t, n)(x, dim=-1, keepdim=True), MATRIX)
-        for n in "sum mean var logsumexp amax max min median prod argmax nanmean aminmax".split()
-        if n != "aminmax"
+        for n in words("sum mean var logsumexp amax max min median prod argmax nanmean")
     },
     "sum of dims": Row(lambda t, x: x.sum((0, -1)), [((2, 3, 4),)], dtypes=ALL),
     "sum dtype": Row(lambda t, x: t.sum(x, dtype=t.float64), UNARY, dtypes=ALL),
@@ -181,7 +185,10 @@ ROWS: dict[str, Row] = {
     "addr": Row(lambda t, b, x, y: t.addr(b, x, y, alpha=3), [((2, 3), (2,), (3,))]),
     "baddbmm": Row(lambda t, b, x, y: t.baddbmm(b, x, y, beta=2), [((5, 2, 4), (5, 2, 3), (5, 3, 4))]),
     "addbmm": Row(lambda t, b, x, y: t.addbmm(b, x, y), [((2, 4), (5, 2, 3), (5, 3, 4))]),
-    "chain_matmul": Row(lambda t, x, y, z: t.linalg.multi_dot([x, y, z]), [((2, 3), (3, 4), (4, 2)), ((3,), (3, 4), (4,))]),
+    "multi_dot": Row(
+        lambda t, x, y, z: t.linalg.multi_dot([x, y, z]), [((2, 3), (3, 4), (4, 2)), ((3,), (3, 4), (4,))]
+    ),
+    "chain_matmul": Row(lambda t, x, y: t.chain_matmul(x, y), [((2, 3), (3, 4))]),
     "einsum": Row(lambda t, x, y: t.einsum("bi,oi->bo", x, y), [((2, 3), (4, 3))]),
     "tensordot": Row(lambda t, x, y: t.tensordot(x, y, dims=([1], [0])), [((2, 3), (3, 4))]),
     "cross": Row(lambda t, x, y: t.linalg.cross(x, y), [((2, 3), (2, 3))]),
@@ -191,7 +198,7 @@ ROWS: dict[str, Row] = {
     # linear algebra; well conditioned matrices
     **{
         f"linalg.{n}": Row(lambda t, x, n=n: getattr(t.linalg, n)(x), [((3, 3),), ((2, 3, 3),)], "regular", rtol=1e-8)
-        for n in "inv det pinv matrix_exp svdvals cond".split()
+        for n in words("inv det pinv matrix_exp svdvals cond")
     },
     "slogdet": Row(lambda t, x: t.linalg.slogdet(x)[1], [((3, 3),), ((2, 3, 3),)], "regular", rtol=1e-8),
     "logdet": Row(lambda t, x: t.logdet(x @ x.mT), [((3, 3),)], "regular", rtol=1e-8),
@@ -230,7 +237,7 @@ ROWS: dict[str, Row] = {
     "x.T": Row(lambda t, x: x.T + x.mT + x.H + x.mH + x.adjoint(), [((3, 3),)]),
     "broadcast_tensors": Row(lambda t, x, y: t.broadcast_tensors(x, y), [((2, 1), (3,))]),
     **rows("atleast_1d atleast_2d atleast_3d", UNARY),
-    **{n: Row(lambda t, x, n=n: getattr(t, n)(x), MATRIX, dtypes=ALL) for n in "tril triu fliplr flipud rot90".split()},
+    **rows("tril triu fliplr flipud rot90", MATRIX, dtypes=ALL),
     "diagonal": Row(lambda t, x: t.diagonal(x, offset=1), MATRIX),
     "diag": Row(lambda t, x: t.diag(x), [((3,),), ((2, 3),)]),
     "diag_embed": Row(lambda t, x: t.diag_embed(x, offset=-1), [((2, 3),)]),
@@ -297,7 +304,9 @@ ROWS: dict[str, Row] = {
     "nonzero": Row(lambda t, x: t.nonzero(x > 0), UNARY[1:]),
     "argwhere": Row(lambda t, x: t.argwhere(x > 0), UNARY[1:]),
     "searchsorted": Row(lambda t, x: t.searchsorted(i(t, [-0.5, 0.0, 0.5]).to(x.dtype), x), UNARY),
-    "searchsorted rows": Row(lambda t, x: t.searchsorted(t.sort(x, 1)[0].detach(), x.detach(), right=True), [((2, 3),)]),
+    "searchsorted rows": Row(
+        lambda t, x: t.searchsorted(t.sort(x, 1)[0].detach(), x.detach(), right=True), [((2, 3),)]
+    ),
     "bucketize": Row(lambda t, x: t.bucketize(x, i(t, [-0.5, 0.0, 0.5]).to(x.dtype), out_int32=True), UNARY),
     "isin": Row(lambda t, x: t.isin(x, i(t, [0, 2])), UNARY, dtypes=("int64",)),
     "unique": Row(lambda t, x: t.unique(x, return_inverse=True, return_counts=True), UNARY[1:], dtypes=("int64",)),

@@ -80,8 +80,8 @@ from .rules.selecting import (
     scatter_reduce, searchsorted, select, select_scatter, slice_scatter, take, take_along_axis, take_along_dim,
 )
 from .rules.shaping import (
-    adjoint, atleast_1d, atleast_2d, atleast_3d, broadcast_shapes, broadcast_tensors, broadcast_to, clone, detach, flatten,
-    moveaxis, moveaxis as movedim, permute, flatten as ravel, reshape, squeeze, swapaxes, swapaxes as swapdims, t,
+    adjoint, atleast_1d, atleast_2d, atleast_3d, broadcast_shapes, broadcast_tensors, broadcast_to, clone, detach,
+    flatten, moveaxis, moveaxis as movedim, permute, flatten as ravel, reshape, squeeze, swapaxes, swapaxes as swapdims, t,
     swapaxes as transpose, unflatten, unsqueeze,
 )
 from .rules.special import digamma, erf, erfc, erfinv, lgamma, logit, polygamma, xlogy

@@ -111,14 +111,14 @@ def result_type(x: Any, y: Any) -> np.dtype[Any]:
     values = [getattr(v, "array", v) for v in (x, y)]
     if not any(isinstance(v, np.ndarray) for v in values):
         values = [np.asarray(v, _default if isinstance(v, builtins.float) else None) for v in values]
-    dtypes = [v[..., :0] if isinstance(v, np.ndarray) and v.ndim else v for v in values]
-    return np.add(*promote(dtypes)).dtype
+    emptied = [v[..., :0] if isinstance(v, np.ndarray) and v.ndim else v for v in values]
+    made = np.add(*promote(emptied)).dtype
+    return made if made.kind != "f" or any(getattr(v, "dtype", bool).kind in "fc" for v in emptied) else _default
 
 
 def can_cast(from_: Any, to: Any) -> builtins.bool:
     """Whether conversion stays within a kind of numbers, or goes to a wider one: bools, integers, floats, complex."""
-    kinds = "buifc"
-    before, after = (kinds.replace("u", "i").index(np.dtype(d).kind.replace("u", "i")) for d in (from_, to))
+    before, after = ("bifc".index(np.dtype(d).kind.replace("u", "i")) for d in (from_, to))
     return before <= after
 
 

@@ -19,7 +19,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 SPELLINGS = {
     "dim": "axis", "keepdim": "keepdims", "input": "x", "other": "y", "a": "x", "tensors": "arrays",
-    **dict.fromkeys(("mat2", "vec", "vec2", "batch2"), "y"), **dict.fromkeys(("mat1", "mat", "vec1", "batch1"), "first"),
+    **dict.fromkeys(("mat2", "vec", "vec2", "batch2"), "y"),
+    **dict.fromkeys(("mat1", "mat", "vec1", "batch1"), "first"),
 }  # fmt: skip
 
 
