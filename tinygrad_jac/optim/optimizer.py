@@ -11,7 +11,7 @@ import copy
 import functools
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -64,7 +64,8 @@ class Optimizer:
         self.defaults = defaults
         self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
-        self._scratch: dict[Any, Array] = {}
+        self._scratch: dict[Any, Array] = {}  # by dtype
+        self._rooms: dict[Any, list[Array]] = {}  # views of it, by shape and dtype
         self._hooks: dict[str, dict[int, Callable[..., Any]]] = {}
         self._stepped = self._stepping = False
         groups = list(params)
@@ -128,11 +129,9 @@ class Optimizer:
         are scratch memory of the same shape, ``g`` is not to be changed. It is the gradient of what is minimised: with
         its sign, and with weight decay unless that is decoupled from it.
         """
-        parameter, gradient = p.array, p.grad.array
         maximize, decay = group.get("maximize"), number(group.get("weight_decay", 0))
         shrink = 1 - number(group["lr"]) * decay if decay and group.get("decoupled_weight_decay") else None
-        for block in _blocks(parameter):
-            theta, g = parameter[block], gradient[block]
+        for theta, g, *parts in _blocks((p.array, p.grad.array, *state)):
             own, a, b = self._room(theta)
             if shrink is not None:
                 theta *= shrink
@@ -141,14 +140,18 @@ class Optimizer:
                 g = (np.subtract if maximize else np.add)(own, g, out=own)
             if maximize and g is not own:
                 g = np.negative(g, out=own)
-            formula(theta, g, a, b, *[entry[block] for entry in state])
+            formula(theta, g, a, b, *parts)
 
     def _room(self, like: Array) -> list[Array]:
-        """Scratch memory of this shape and dtype, three times; the next block gets the same."""
-        room = self._scratch.get(like.dtype)
-        if room is None or room.shape[1] < like.size:
-            room = self._scratch[like.dtype] = np.empty((3, like.size), dtype=like.dtype)
-        return [part[: like.size].reshape(like.shape) for part in room]
+        """Scratch memory of this shape and dtype, three times; the next block gets the same memory."""
+        room = self._rooms.get((like.shape, like.dtype))
+        if room is None:
+            memory = self._scratch.get(like.dtype)
+            if memory is None or memory.shape[1] < like.size:
+                memory = self._scratch[like.dtype] = np.empty((3, max(BLOCK, like.size)), dtype=like.dtype)
+            room = [part[: like.size].reshape(like.shape) for part in memory]
+            self._rooms[like.shape, like.dtype] = room
+        return room
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or fill them with zeros."""
@@ -277,7 +280,7 @@ class Optimizer:
         return p.shape
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_scratch": {}, "_hooks": {}}
+        return {**self.__dict__, "_scratch": {}, "_rooms": {}, "_hooks": {}}
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
@@ -438,12 +441,13 @@ def approach_square(mean: Array, g: Array, weight: float, room: Array) -> None:
 # ------------------------------------------------------------------------------------------------ helpers
 
 
-def _blocks(array: Array) -> Iterable[Any]:
-    """Indices of blocks of rows, each of some `BLOCK` entries; of all there is where that is less."""
-    if array.size <= BLOCK:
-        return (...,)
-    rows = max(1, BLOCK * len(array) // array.size)
-    return (slice(k, k + rows) for k in range(0, len(array), rows))
+def _blocks(arrays: tuple[Array, ...]) -> Iterable[Sequence[Array]]:
+    """Arrays of one shape in blocks of rows, each of some `BLOCK` entries; as they are where that is all."""
+    first = arrays[0]
+    if first.size <= BLOCK:
+        return (arrays,)
+    rows = max(1, BLOCK * len(first) // first.size)
+    return ([array[k : k + rows] for array in arrays] for k in range(0, len(first), rows))
 
 
 _NUMBERS = frozenset(["step", "mu_product", "eta", "mu"])  # of the default dtype, whatever the parameter's
