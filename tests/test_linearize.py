@@ -144,6 +144,17 @@ def test_without_recording_and_in_single_precision():
     assert as_linear(nn.AvgPool2d(2), (1, 2, 2))(tj.tensor(randn(1, 4))).dtype == tj.float64
 
 
+def test_the_model_is_left_as_it_was():
+    """Looking for shapes moves no running statistics, draws no random numbers, changes no mode."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Dropout(0.5), nn.Linear(3, 2).eval())
+    before, state = {k: v.array.copy() for k, v in model.state_dict().items()}, tj.get_rng_state()
+    made = as_linear(model, (1, 2, 2))
+    assert all(np.array_equal(v.array, before[k]) for k, v in model.state_dict().items())
+    assert np.array_equal(tj.get_rng_state(), state)
+    assert [m.training for m in model] == [True, True, True, True, False]
+    assert made[2] is model[2], "on vectors batch normalisation stays what it is"
+
+
 def test_shapes_on_the_way():
     equal(nn.Sequential(nn.Unflatten(1, (1, 2, 3)), nn.Conv2d(1, 2, 2, **D), nn.Flatten(2), nn.Tanh()), (6,))
     equal(nn.Sequential(nn.Flatten(1, 2), nn.Linear(6, 2, **D)), (2, 3))

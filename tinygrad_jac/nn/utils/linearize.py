@@ -214,8 +214,13 @@ def _zero(layer: Module, shape: tuple[int, ...], dtype: Any = None) -> Any:
 
 
 def _shape_after(layer: Module, shape: tuple[int, ...]) -> tuple[int, ...]:
-    with no_grad():
-        out = layer(_zero(layer, shape))
+    modes = [(module, module.training) for module in layer.modules()]
+    try:
+        with no_grad():  # and in evaluation: running statistics and random numbers stay as they are
+            out = layer.eval()(_zero(layer, shape))
+    finally:
+        for module, mode in modes:
+            module.training = mode
     if not isinstance(out, Variable):
         raise TypeError(f"{type(layer).__name__} returns a {type(out).__name__}; as_linear() follows one Tensor")
     return tuple(out.array.shape[1:])
