@@ -293,4 +293,6 @@ def bytes_text(n: int) -> str:
 
 def clean(text: str) -> str:
     """Text of one line, without what no file format takes: control characters, halves of surrogate pairs."""
+    if text.isprintable():
+        return text
     return "".join(" " if c in "\t\r\n" else "�" if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import inspect
 import os
 from collections.abc import Callable, Mapping
@@ -12,10 +13,10 @@ import numpy as np
 
 from ..graph import Leaf, Variable, wrap
 from ..modes import enable_grad
-from . import data, dot, mermaid
+from . import data, dot, mermaid, page, svg
 from .drawing import DIRECTIONS, Drawing
 from .grouping import regroup
-from .reading import read
+from .reading import read, state_jacobians
 from .recording import recording
 from .render import FORMATS, render
 from .styles import STYLES
@@ -47,6 +48,42 @@ class Graph:
     def to_json(self, indent: int | None = None) -> str:
         """JSON, as ``docs/graph.schema.json`` describes it."""
         return data.to_json(self.drawing, indent)
+
+    def to_svg(self) -> str:
+        """A picture without Graphviz: laid out by this package, as in the HTML page and in notebooks."""
+        return svg.to_svg(self.drawing)
+
+    def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
+        """One self-contained page to zoom and pan in; pointing at a box shows what is known of it. No network.
+
+        Parameters
+        ----------
+        path : path, optional
+            Where to write the page too.
+        """
+        text = page.to_html(self.drawing)
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8", newline="\n")
+        return text
+
+    def _repr_svg_(self) -> str:
+        return self.to_svg()
+
+    def _repr_html_(self) -> str:
+        """The page in a frame of its own, which keeps its styles and scripts apart from the notebook's."""
+        return (
+            f'<iframe srcdoc="{html.escape(self.to_html())}" width="100%" height="520" '
+            'style="border: 1px solid #8884; border-radius: 6px" sandbox="allow-scripts"></iframe>'
+        )
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """What notebooks show: the page; a picture where scripts are not allowed, on GitHub say; else one line."""
+        made = {"text/html": self._repr_html_, "image/svg+xml": self.to_svg, "text/plain": self.__repr__}
+        return {
+            kind: make()
+            for kind, make in made.items()
+            if (not include or kind in include) and kind not in (exclude or ())
+        }
 
     def render(self, path: str | os.PathLike[str]) -> Path:
         """Draw a file with Graphviz: its name ends in .svg, .png or .pdf.
@@ -83,6 +120,7 @@ class Graph:
             "dot": self.to_dot,
             "gv": self.to_dot,
             "mmd": self.to_mermaid,
+            "html": self.to_html,
             "json": lambda: self.to_json(indent=1) + "\n",
         }
         suffix = path.suffix[1:].lower()
@@ -191,9 +229,11 @@ def graph(
         )
     named = named_outputs(output)
     known = None if inputs is None else dict(named_inputs(inputs))
-    drawing = read(named, params, known, jacobians=jacobians, values=values, backward=backward, report=report)
+    drawing, links = read(named, params, known, values=values, backward=backward, report=report)
     drawing.title, drawing.direction, drawing.style = title, direction, style
     regroup(drawing, depth, repeats, max_nodes)
+    if jacobians:
+        state_jacobians(drawing, links)
     return Graph(drawing)
 
 

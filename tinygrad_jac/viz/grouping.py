@@ -88,7 +88,7 @@ def replace(drawing: Drawing, by: Mapping[Vertex, Vertex], dropped: Iterable[Edg
             edges.append(edge)
         else:
             kept.times += edge.times
-            kept.argument, kept.ordered, kept.jacobian = "", False, None
+            kept.argument, kept.ordered = "", False
             kept.cotangent = kept.cotangent if kept.cotangent == edge.cotangent else None
             kept.state = worse(kept.state, edge.state)
             kept.recorded = kept.recorded or edge.recorded
@@ -181,25 +181,24 @@ class _Items:
         n = len(self.items)
         found = []
         for period in range(1, min(n // 3, LONGEST_PERIOD) + 1):
-            equal = self.inner[:-period] == self.inner[period:]
-            edges = np.flatnonzero(np.diff(equal, prepend=False, append=False))
-            for start, stop in edges.reshape(-1, 2):
-                count = (stop - start) // period + 1
-                if count >= 3:
-                    found.append((int(start), period, int(count)))
+            breaks = np.flatnonzero(self.inner[:-period] != self.inner[period:])
+            ends = np.concatenate([[-1], breaks, [n - period]])
+            for k in np.flatnonzero(np.diff(ends) > 2 * period):
+                start, stop = int(ends[k]) + 1, int(ends[k + 1])
+                found.append((start, period, (stop - start) // period + 1))
         found.sort(key=lambda run: (-run[1] * run[2], run[1], run[0]))
         taken = np.zeros(n, bool)
         kept = []
-        for start, period, count in found:
-            if taken[start : start + period * count].any():
-                continue
-            block = self.items[start : start + period]
-            if not plain and not any(isinstance(item, Group) or item.kind == "module" for item in block):
-                continue
-            count = self._fed_alike(start, period, count)
-            if count >= 3:
-                taken[start : start + period * count] = True
-                kept.append((start, period, count))
+        for start, period, most in found:
+            while most >= 3 and not taken[start : start + period * most].any():
+                block = self.items[start : start + period]
+                if not plain and not any(isinstance(item, Group) or item.kind == "module" for item in block):
+                    break
+                count = self._fed_alike(start, period, most)
+                if count >= 3:
+                    taken[start : start + period * count] = True
+                    kept.append((start, period, count))
+                start, most = start + period * count, most - count  # and what comes after, fed in another way
         return kept
 
     def _fed_alike(self, start: int, period: int, count: int) -> int:

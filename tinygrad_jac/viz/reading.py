@@ -19,7 +19,8 @@ from .recording import notes, summary
 
 # Ops that give the same whichever argument is which: their edges need no names.
 COMMUTATIVE = frozenset(["add", "mul", "maximum", "minimum", "hypot", "logaddexp", "logaddexp2"])
-DENSE_LIMIT, GLYPH_LIMIT, CELLS = 2**22, 2**23, 24  # entries up to which a matrix is written down, or probed
+Link = tuple[Node, int]
+DENSE_LIMIT, GLYPH_LIMIT, CELLS = 2**20, 2**22, 24  # entries up to which a matrix is written down, or probed
 
 
 def read(
@@ -27,14 +28,19 @@ def read(
     params: Any = None,
     inputs: Mapping[str, Any] | None = None,
     *,
-    jacobians: bool = False,
     values: bool = False,
     backward: bool = False,
     report: Any = None,
-) -> Drawing:
+) -> tuple[Drawing, dict[Edge, Link]]:
     """Everything that leads to the outputs, in the order in which a reader follows it: arguments before results.
 
     The order, hence the ids, come from the graph alone: not from clocks, addresses or hashes.
+
+    Returns
+    -------
+    Drawing
+    dict
+        For each edge along which a gradient flows the node and the position of the argument: for `state_jacobians`.
     """
     roots: dict[Node, str] = {}
     for name, output in outputs.items():
@@ -52,7 +58,9 @@ def read(
     gradients = _Gradients(roots, nodes, needed=backward) if values or backward else None
 
     drawn: dict[Any, Vertex] = {}
+    dtypes: dict[Any, str] = {}  # NumPy takes its time to say the name of a dtype
     consumers: dict[Vertex, list[Group]] = {}
+    links: dict[Edge, Link] = {}
     for node in nodes:
         noted = notes.get(node)
         if node.primitive is None:
@@ -71,11 +79,12 @@ def read(
                     edge = Edge(source, vertex, node.primitive.argument(k), recorded=parent is not None)
                     drawing.edges.append(edge)
                     consumers.setdefault(source, []).append(vertex.group)
-                    if jacobians and parent is not None:
-                        edge.jacobian = local(node.primitive.statement(node, k))
+                    if parent is not None:
+                        links[edge] = node, k
                     if gradients is not None and parent is not None:
                         gradients.mark(edge, node, k)
-        vertex.dtype, vertex.output = str(node.dtype), roots.get(node, "")
+        vertex.dtype = dtypes.get(node.dtype) or dtypes.setdefault(node.dtype, str(node.dtype))
+        vertex.output = roots.get(node, "")
         if values:
             _mark_value(vertex, node, drawn, gradients)
         drawn[node] = vertex
@@ -93,7 +102,7 @@ def read(
     if backward:
         _reverse(drawing)
     groups.fill(drawing.vertices)
-    return drawing
+    return drawing, links
 
 
 def ordered(roots: Iterable[Node]) -> list[Node]:
@@ -256,8 +265,9 @@ def _detail(node: Node) -> str:
         if name in ("residual", "shape") or value is None or value is False:  # the shape is said anyway
             continue
         arrays = ", ".join(map(_short, _arrays_in(value)))
-        parts.append(f"{name}={arrays or _short(value)}")
-    text = ", ".join(parts)
+        fields = hasattr(value, "_fields") and not arrays
+        parts.append(_short(value) if fields else f"{name}={arrays or _short(value)}")
+    text = ", ".join(filter(None, parts))
     return text if len(text) <= 48 else text[:47] + "…"
 
 
@@ -273,12 +283,20 @@ def _short(value: Any) -> str:
     if isinstance(value, slice):
         ends = ["" if end is None else str(end) for end in (value.start, value.stop, value.step)]
         return ":".join(ends if ends[2] else ends[:2])
+    if hasattr(value, "_fields"):  # of which sizes of inputs and outputs are seen anyway
+        said = {name: part for name, part in value._asdict().items() if name not in ("sizes", "positions")}
+        return ", ".join(f"{name} {_short(part)}" for name, part in said.items() if not _trivial(part))
     if isinstance(value, (tuple, list)):
         inner = ", ".join(_short(part) for part in value[:8]) + (", …" if len(value) > 8 else "")
         return f"({inner}{',' if len(value) == 1 else ''})"
     if isinstance(value, np.dtype):
         return str(value)
     return getattr(value, "__name__", type(value).__name__)  # no address, nothing that differs from run to run
+
+
+def _trivial(value: Any) -> bool:
+    """No stride, no padding, no dilation."""
+    return all(part in (0, 1, None) for part in (value if isinstance(value, (tuple, list)) else (value,)))
 
 
 def _order_arguments(drawing: Drawing) -> None:
@@ -289,7 +307,8 @@ def _order_arguments(drawing: Drawing) -> None:
     for target, edges in into.items():
         if target.name not in COMMUTATIVE and len(edges) > 1:
             for edge in edges:
-                edge.ordered = edge.source.name.rpartition(".")[2] != edge.argument  # unless its source says it
+                named = edge.source.kind in ("parameter", "input")  # as a parameter `0.weight` says that it is `w`
+                edge.ordered = not (named and edge.source.name.rpartition(".")[2].startswith(edge.argument))
 
 
 def _saved(nodes: Iterable[Node]) -> int | None:
@@ -318,6 +337,7 @@ class _Gradients:
     """The cotangent of every node, and of every argument by itself, in one walk back that leaves no trace."""
 
     def __init__(self, roots: Iterable[Node], nodes: Sequence[Node], needed: bool) -> None:
+        self.needed = needed
         self.of_nodes: dict[Node, tuple[float | None, Any]] = {}
         self.of_edges: dict[tuple[Node, int], Any] = {}
         if any(node.args is None for node in nodes):
@@ -347,7 +367,8 @@ class _Gradients:
 
     def mark(self, edge: Edge, node: Node, k: int) -> None:
         edge.state = self.of_edges.get((node, k), "")
-        edge.cotangent = node.parents[k].shape if self.of_edges else None  # type: ignore[union-attr]
+        if self.needed:
+            edge.cotangent = node.parents[k].shape  # type: ignore[union-attr]
 
 
 def _mark_value(vertex: Vertex, node: Node, drawn: Mapping[Any, Vertex], gradients: _Gradients | None) -> None:
@@ -405,6 +426,15 @@ def _reverse(drawing: Drawing) -> None:
 
 
 # ------------------------------------------------------------------------------------------------ local Jacobians
+
+
+def state_jacobians(drawing: Drawing, links: Mapping[Edge, Link]) -> None:
+    """The local Jacobians of the edges that are drawn: not of those that modules and repeats hide."""
+    for edge in drawing.edges:
+        if edge in links and edge.times == 1 and edge.argument:
+            node, k = links[edge]
+            assert node.primitive is not None
+            edge.jacobian = local(node.primitive.statement(node, k))
 
 
 def local(J: Jacobian) -> Local:
