@@ -49,6 +49,14 @@ UNARY = {
     "rad2deg": (e.rad2deg, MATRIX, lambda x: np.full_like(x, 180 / math.pi), "rad2deg"),
     "erf": (special.erf, MATRIX, lambda x: 2 / math.sqrt(math.pi) * np.exp(-(x**2)), "erf"),
     "erfc": (special.erfc, MATRIX, lambda x: -2 / math.sqrt(math.pi) * np.exp(-(x**2)), "erfc"),
+    "erfinv": (
+        special.erfinv,
+        UNIT,
+        lambda x: math.sqrt(math.pi) / 2 * np.exp(special.erfinv(np.asarray(x)) ** 2),
+        "erfinv",
+    ),
+    "frac": (e.frac, MATRIX + 0.03, np.ones_like, "frac"),
+    "sinc": (e.sinc, MATRIX, lambda x: np.cos(math.pi * x) / x - np.sin(math.pi * x) / (math.pi * x**2), "sinc"),
     "logit": (special.logit, kit.positive(2, 3) / 3, lambda x: 1 / (x * (1 - x)), "logit"),
 }
 BINARY = {
@@ -381,3 +389,35 @@ def test_xlogy_and_logit():
     np.testing.assert_allclose(x.grad.array, [0.0, math.log(3), 0.0], rtol=1e-6)
     np.testing.assert_allclose(y.grad.array, [0.0, 0.0, 2.0], rtol=1e-6)
     assert np.isfinite(special.logit(tj.tensor([0.0, 1.0]), eps=1e-6).array).all()
+
+
+# ------------------------------------------------------------------------------------------------ the gamma function
+
+
+def test_gamma_functions_at_known_points():
+    euler = 0.57721566490153286061
+    kit.close(
+        special.lgamma(np.array([0.5, 1.0, 2.0, 11.0])), [math.log(math.pi) / 2, 0, 0, math.log(3628800)], 1e-15, ""
+    )
+    kit.close(special.digamma(np.array([1.0, 0.5, 2.0])), [-euler, -euler - 2 * math.log(2), 1 - euler], 1e-15, "ψ")
+    trigamma = special.polygamma(1, np.array([1.0, 0.5, -0.5]))
+    kit.close(trigamma, [math.pi**2 / 6, math.pi**2 / 2, math.pi**2 / 2 + 4], 1e-15, "ψ'")
+    kit.close(special.polygamma(2, np.array([1.0])), [-2 * 1.2020569031595942854], 1e-15, "-2 ζ(3)")
+    assert special.lgamma(np.array([0.0, -3.0, math.inf])).tolist() == [math.inf] * 3
+    assert special.digamma(np.array([0.0])).tolist() == [-math.inf]
+    assert np.isnan(special.digamma(np.array([-1.0, math.nan]))).all()
+
+
+@pytest.mark.parametrize("function", [special.lgamma, special.digamma, lambda x: special.polygamma(3, x)], ids=range(3))
+def test_gamma_functions(function):
+    kit.check(function, np.array([0.4, 1.0, 2.0, 3.3, 20.0]), step=1e-3)
+
+
+def test_the_inverse_of_the_error_function():
+    y = np.concatenate([np.linspace(-0.999, 0.999, 101), [1e-300, 1 - 1e-12, 1 - 2.0**-53, -1 + 1e-9]])
+    x = special.erfinv(y)
+    kit.close(special.erf(x), y, 1e-15, "erf(erfinv(y))")
+    kit.close(special.erfc(x[-3:-1]) / (1 - y[-3:-1]), np.ones(2), 1e-13, "erfc in the tail")
+    assert special.erfinv(np.array([1.0, -1.0])).tolist() == [math.inf, -math.inf]
+    assert np.isnan(special.erfinv(np.array([1.1, math.nan]))).all()
+    assert special.erfinv(np.array([0.5], np.float32)).dtype == np.float32

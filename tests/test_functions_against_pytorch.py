@@ -422,3 +422,39 @@ def test_a_wrong_row_is_found():
     (a, _), (b, _) = (run(library, row, [np.ones(3)]) for library in (tj, torch))
     with pytest.raises(AssertionError):
         same(a[0].detach().numpy(), b[0].detach().numpy(), 1e-10, "")
+
+
+X = tj.ones(2, 3)
+WRONG = [
+    (lambda: tj.kthvalue(X, 9), ValueError, "no entry number 9 of 3"),
+    (lambda: tj.quantile(X, 1.5), ValueError, "within"),
+    (lambda: tj.quantile(X, 0.5, interpolation="cubic"), ValueError, "not 'cubic'"),
+    (lambda: tj.quantile(X.long(), 0.5), TypeError, "convert them first"),
+    (lambda: tj.mode(tj.ones(0)), tj.ShapeError, "no entries"),
+    (lambda: tj.cov(tj.ones(2, 2, 2)), tj.ShapeError, "one variable or a row for each"),
+    (lambda: tj.cummax(X, 5), IndexError, "axis 5 is out of range"),
+    (lambda: tj.cdist(X, tj.ones(2, 2)), tj.ShapeError, "rows of one length"),
+    (lambda: tj.scatter_reduce(X, 0, tj.zeros(2, 3).long(), X, "prod"), ValueError, "not 'prod'"),
+    (lambda: tj.scatter(X, 0, tj.zeros(2, 3).long(), X, reduce="multiply"), ValueError, "'multiply' is not available"),
+    (lambda: tj.index_copy(X, 0, tj.tensor([0]), X), tj.ShapeError, r"expected \(1, 3\)"),
+    (lambda: tj.index_fill(X, 0, tj.tensor([7]), 1.0), IndexError, "index 7 is out of range"),
+    (lambda: tj.put(X, tj.tensor([9]), tj.ones(1)), IndexError, "index 9 is out of range"),
+    (lambda: tj.masked_scatter(X, X > 0, tj.ones(2)), tj.ShapeError, "6 places"),
+    (lambda: tj.searchsorted(X, tj.ones(3)), tj.ShapeError, "as many rows"),
+    (lambda: X.unfold(1, 5, 1), tj.ShapeError, "do not fit axis 1"),
+    (lambda: tj.linalg.multi_dot([]), tj.ShapeError, "one matrix at least"),
+    (lambda: tj.addmm(X, X, X), tj.ShapeError, "cannot be multiplied"),
+    (lambda: tj.cross(tj.ones(2), tj.ones(2)), tj.ShapeError, "three entries"),
+    (lambda: tj.block_diag(tj.ones(2, 2, 2)), tj.ShapeError, "takes matrices"),
+    (lambda: tj.combinations(X), tj.ShapeError, "takes a vector"),
+    (lambda: tj.broadcast_shapes((2,), (3,)), tj.ShapeError, "do not broadcast"),
+    (lambda: tj.polygamma(-1, X), ValueError, "not negative"),
+    (lambda: tj.sin(X, foo=1), TypeError, r"not \['foo'\]"),
+]
+
+
+@pytest.mark.parametrize("call, error, message", WRONG, ids=range(len(WRONG)))
+def test_wrong_input(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+    assert X.tolist() == [[1.0] * 3] * 2

@@ -106,3 +106,76 @@ def test_errors():
         L.inv(tj.ones(2, 2))
     with pytest.raises(GradientError, match=r"'det' for 'x' failed .* Singular matrix"):
         L.det(tj.tensor(np.ones((2, 2)), requires_grad=True)).backward()
+
+
+# ------------------------------------------------------------------------------------------------ decompositions
+
+TALL, WIDE, STACK = kit.randn(4, 3), kit.randn(3, 4, seed=5), kit.randn(2, 3, 3, seed=2)
+
+
+def symmetric(x):
+    return x + x.mT
+
+
+# Vectors are known up to their sign: what is checked does not depend on it, or small steps do not change it.
+@pytest.mark.parametrize(
+    "function, matrix",
+    [
+        (L.pinv, TALL),
+        (L.pinv, WIDE),
+        (L.pinv, STACK),
+        (lambda x: L.eigh(symmetric(x)).eigenvalues, STACK),
+        (lambda x: L.eigh(symmetric(x)).eigenvectors ** 2, STACK),
+        (lambda x: L.svd(x, full_matrices=False).U ** 2, TALL),
+        (lambda x: L.svd(x, full_matrices=False).Vh ** 2, WIDE),
+        (L.svdvals, STACK),
+        (lambda x: L.qr(x).Q, TALL),
+        (lambda x: L.qr(x).R, STACK),
+        (lambda x: L.qr(x).R, WIDE),
+        (L.matrix_exp, 3 * STACK),
+        (L.cond, STACK),
+        (lambda x: L.solve_triangular(x, tj.ones(3, 2, dtype=x.dtype), upper=False), STACK),
+    ],
+    ids=range(14),
+)
+def test_decompositions(function, matrix):
+    kit.check(function, matrix, step=1e-3)
+
+
+def test_factors_multiply_to_the_matrix():
+    for matrix in (TALL, WIDE, STACK):
+        x = tj.tensor(matrix)
+        u, s, vh = L.svd(x, full_matrices=False)
+        q, r = L.qr(x)
+        kit.close(((u * s[..., None, :]) @ vh).array, matrix, 1e-13, "U S Vh")
+        kit.close((q @ r).array, matrix, 1e-13, "Q R")
+        kit.close((x @ L.pinv(x) @ x).array, matrix, 1e-13, "A A⁺ A")
+    w, v = L.eigh(symmetric(tj.tensor(STACK)))
+    kit.close(((v * w[..., None, :]) @ v.mT).array, STACK + STACK.swapaxes(-1, -2), 1e-13, "V w Vᵀ")
+
+
+def test_equal_eigenvalues_have_finite_gradients():
+    x = tj.eye(3, dtype=tj.float64, requires_grad=True)
+    sum(part.sum() for part in L.eigh(x)).backward()
+    kit.close(x.grad.array, np.eye(3), 1e-15, "the eigenvalues' gradient alone")
+
+
+def test_the_exponential_of_a_rotation():
+    x = tj.tensor([[0.0, -40.0], [40.0, 0.0]], dtype=tj.float64)
+    expected = [[np.cos(40), -np.sin(40)], [np.sin(40), np.cos(40)]]
+    kit.close(L.matrix_exp(x).array, expected, 1e-12, "cos and sin")
+
+
+def test_what_decompositions_refuse():
+    x = tj.ones(2, 3, requires_grad=True)
+    with pytest.raises(tj.ShapeError, match="full_matrices=False"):
+        L.svd(x)
+    assert L.svd(x.detach()).Vh.shape == (3, 3)
+    for function in (L.eigh, L.matrix_exp):
+        with pytest.raises(tj.ShapeError, match="square matrices"):
+            function(x)
+    for function in (L.svd, L.qr, L.pinv):
+        with pytest.raises(tj.ShapeError, match="matrices in the last two axes"):
+            function(tj.ones(3))
+    with pytest.raises(ValueError, match="mode='complete' is not available"):
+        L.qr(x, "complete")

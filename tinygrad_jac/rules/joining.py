@@ -166,6 +166,8 @@ def column_stack(arrays: Sequence[Any]) -> Any:
 def block_diag(*arrays: Any) -> Any:
     """A matrix with matrices (vectors as rows) along its diagonal, zeros elsewhere."""
     xs = [atleast_2d(x) for x in (arrays[0] if len(arrays) == 1 and isinstance(arrays[0], (list, tuple)) else arrays)]
+    if any(x.ndim != 2 for x in xs):
+        raise ShapeError(f"block_diag takes matrices, vectors and numbers, not shapes {[x.shape for x in xs]}")
     widths = [x.shape[1] for x in xs]
     before = list(itertools.accumulate(widths, initial=0))
     return concatenate([_pad(x, widths=((0, 0), (b, before[-1] - b - n)), value=0) for x, b, n in
@@ -182,6 +184,7 @@ def cartesian_prod(*arrays: Any) -> Any:
 @public()
 def combinations(x: Any, r: int = 2, with_replacement: bool = False) -> Any:
     """All rows of r entries of a vector, each in the order in which they stand there."""
+    _vector("combinations", x)
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     rows = np.array([*choose(range(x.shape[0]), r)], dtype=np.intp).reshape(-1, r)
     return x[rows]
@@ -190,8 +193,14 @@ def combinations(x: Any, r: int = 2, with_replacement: bool = False) -> Any:
 @public(np.vander)
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     """The powers of each entry of a vector, from the highest to 0 along a row, or the other way round."""
+    _vector("vander", x)
     powers = np.arange(x.shape[0] if N is None else N)
     return x[:, None] ** (powers if increasing else powers[::-1].copy())
+
+
+def _vector(name: str, x: Any) -> None:
+    if x.ndim != 1:
+        raise ShapeError(f"{name} takes a vector, not shape {x.shape}")
 
 
 @public()

@@ -218,6 +218,8 @@ def digamma(x: Any) -> Any:
 @public()
 def polygamma(n: int, x: Any) -> Any:
     """The derivative of order n of `digamma`. For n of 2 and more nan below -1000, where no short formula holds."""
+    if n < 0:
+        raise ValueError(f"polygamma: the order of a derivative is not negative, as {n} is")
     return _polygammas(x, n=int(n))
 
 
