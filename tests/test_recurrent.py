@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import itertools
+import pickle
 from types import SimpleNamespace
 
 import kit
@@ -275,6 +277,16 @@ def test_dropout_is_between_layers_and_in_training():
         nn.GRU(3, 4, dropout=0.5)
 
 
+def test_copies():
+    x = tj.tensor(randn(5, 2, 3).astype(np.float32))
+    for kind in LAYERS:
+        layer = getattr(nn, kind)(3, 4)
+        for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+            assert other._cell is layer._cell
+            assert other.weight_hh_l0 is not layer.weight_hh_l0
+            assert np.array_equal(other(x)[0].array, layer(x)[0].array)
+
+
 def test_transforms(double):
     x = tj.tensor(randn(3, 2, 3))
     lstm = nn.LSTM(3, 2)
@@ -311,36 +323,55 @@ def options_of(kind):
             yield {**options, "proj_size": 2}
 
 
+def compare_layers(torch, kind, form, options, with_state):
+    ours, theirs = twins(torch, kind, 3, 4, **options)
+    batch = (3,) if form != "single" else ()
+    first, count = options["batch_first"], options["num_layers"] * (1 + options["bidirectional"])
+    x = randn(*((*batch, 5, 3) if first else (5, *batch, 3)))
+    starts = [randn(count, *batch, w, seed=w) for w in (options.get("proj_size", 4), 4)][: 1 + (kind == "LSTM")]
+    lengths = {"sorted": [5, 3, 1], "unsorted": [2, 5, 3]}.get(form)
+
+    def run(lib, utils, model):
+        inputs = [lib.tensor(a, requires_grad=True) for a in (x, *(starts if with_state else ()))]
+        state = inputs[1] if len(inputs) == 2 else tuple(inputs[1:]) or None
+        given = inputs[0]
+        if lengths:
+            given = utils.pack_padded_sequence(given, lengths, first, enforce_sorted=form == "sorted")
+        y, last = model(given, state)
+        if lengths:
+            assert type(y).__name__ == "PackedSequence"
+            y, found = utils.pad_packed_sequence(y, batch_first=first, padding_value=0.5)
+            assert found.tolist() == lengths
+        last = last if kind == "LSTM" else (last,)
+        sum((s**2).sum() * k for k, s in enumerate((y, *last), 1)).backward()
+        return [y, *last, *(a.grad for a in inputs), *(p.grad for p in model.parameters())]
+
+    compare(run(tj, rnn, ours), run(torch, torch.nn.utils.rnn, theirs), f"{kind} {options}")
+
+
 @pytest.mark.peers
 @pytest.mark.parametrize("form", ["batch", "single", "sorted", "unsorted"])
 @pytest.mark.parametrize("kind", LAYERS)
 def test_layers_against_pytorch(kind, form):
     torch = pytest.importorskip("torch")
     for n, options in enumerate(options_of(kind)):
-        ours, theirs = twins(torch, kind, 3, 4, **options)
-        batch = (3,) if form != "single" else ()
-        first, count = options["batch_first"], options["num_layers"] * (1 + options["bidirectional"])
-        x = randn(*((*batch, 5, 3) if first else (5, *batch, 3)))
-        starts = [randn(count, *batch, w, seed=w) for w in (options.get("proj_size", 4), 4)][: 1 + (kind == "LSTM")]
-        lengths = {"sorted": [5, 3, 1], "unsorted": [2, 5, 3]}.get(form)
-        with_state = bool(n % 3)
+        compare_layers(torch, kind, form, options, bool(n % 3))
 
-        def run(lib, utils, model):
-            inputs = [lib.tensor(a, requires_grad=True) for a in (x, *(starts if with_state else ()))]
-            state = inputs[1] if len(inputs) == 2 else tuple(inputs[1:]) or None
-            given = inputs[0]
-            if lengths:
-                given = utils.pack_padded_sequence(given, lengths, first, enforce_sorted=form == "sorted")
-            y, last = model(given, state)
-            if lengths:
-                assert type(y).__name__ == "PackedSequence"
-                y, found = utils.pad_packed_sequence(y, batch_first=first, padding_value=0.5)
-                assert found.tolist() == lengths
-            last = last if kind == "LSTM" else (last,)
-            sum((s**2).sum() * k for k, s in enumerate((y, *last), 1)).backward()
-            return [y, *last, *(a.grad for a in inputs), *(p.grad for p in model.parameters())]
 
-        compare(run(tj, rnn, ours), run(torch, torch.nn.utils.rnn, theirs), f"{kind} {options}")
+def compare_cells(torch, kind, bias, with_state, batch):
+    ours, theirs = twins(torch, kind, 3, 4, bias=bias)
+    starts = [randn(*batch, 4, seed=k) for k in range(2 if kind == "LSTMCell" else 1)]
+
+    def run(lib, cell):
+        inputs = [lib.tensor(a, requires_grad=True) for a in (randn(*batch, 3), *(starts if with_state else ()))]
+        state = inputs[1] if len(inputs) == 2 else tuple(inputs[1:]) or None
+        for _ in range(2):
+            state = cell(inputs[0], state)
+        parts = state if kind == "LSTMCell" else (state,)
+        sum((s**3).sum() for s in parts).backward()
+        return [*parts, *(a.grad for a in inputs), *(p.grad for p in cell.parameters())]
+
+    compare(run(tj, ours), run(torch, theirs), f"{kind} bias={bias} batch={batch}")
 
 
 @pytest.mark.peers
@@ -348,19 +379,7 @@ def test_layers_against_pytorch(kind, form):
 def test_cells_against_pytorch(kind):
     torch = pytest.importorskip("torch")
     for bias, with_state, batch in itertools.product((True, False), (True, False), ((), (5,))):
-        ours, theirs = twins(torch, kind, 3, 4, bias=bias)
-        starts = [randn(*batch, 4, seed=k) for k in range(2 if kind == "LSTMCell" else 1)]
-
-        def run(lib, cell):
-            inputs = [lib.tensor(a, requires_grad=True) for a in (randn(*batch, 3), *(starts if with_state else ()))]
-            state = inputs[1] if len(inputs) == 2 else tuple(inputs[1:]) or None
-            for _ in range(2):
-                state = cell(inputs[0], state)
-            parts = state if kind == "LSTMCell" else (state,)
-            sum((s**3).sum() for s in parts).backward()
-            return [*parts, *(a.grad for a in inputs), *(p.grad for p in cell.parameters())]
-
-        compare(run(tj, ours), run(torch, theirs), f"{kind} bias={bias} batch={batch}")
+        compare_cells(torch, kind, bias, with_state, batch)
 
 
 @pytest.mark.peers

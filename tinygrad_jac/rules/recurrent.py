@@ -67,15 +67,19 @@ class Cell:
     def __repr__(self) -> str:
         return self.name
 
+    def __reduce__(self) -> Any:
+        return _named, (self.name,)  # a copy of a cell is the cell
+
 
 class _Plain(Cell):
-    """h' = f(z + v) (Elman, 1990)."""
+    """h' = f(z + v) (Elman, 1990): f on Tensors, in place, its derivative by its value, and by its argument."""
 
-    def __init__(self, name: str, function: Any, onto: Any, slope: Any) -> None:
+    def __init__(self, name: str, function: Any, onto: Any, slope: Any, derivative: Any) -> None:
         self.name = name
         self.function = function
         self.onto = onto
         self.slope = slope
+        self.derivative = derivative
 
     def step(self, z: Any, v: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
         return (self.function(z + v),)
@@ -90,7 +94,7 @@ class _Plain(Cell):
         g.fill(0)
 
     def jacobians(self, z: Any, v: Any, before: Any, after: Any) -> tuple[Any, Any, Any]:
-        by_z = _diagonal(1 - np.tanh(z + v) ** 2 if self.name == "tanh" else np.where(z + v > 0, 1.0, 0.0), z.dtype)
+        by_z = _diagonal(self.derivative(z + v), z.dtype)
         return by_z, by_z, np.zeros_like(by_z)
 
 
@@ -238,9 +242,14 @@ def _diagonal(d: Any, dtype: Any) -> Any:
     return d[..., None] * np.eye(d.shape[-1], dtype=dtype)
 
 
-TANH = _Plain("tanh", tanh, lambda x: np.tanh(x, out=x), lambda out: 1 - out * out)
-RELU = _Plain("relu", relu, lambda x: np.maximum(x, 0, out=x), lambda out: out > 0)
+TANH = _Plain("tanh", tanh, lambda x: np.tanh(x, out=x), lambda h: 1 - h * h, lambda u: 1 - np.tanh(u) ** 2)
+RELU = _Plain("relu", relu, lambda x: np.maximum(x, 0, out=x), lambda h: h > 0, lambda u: np.where(u > 0, 1.0, 0.0))
 LSTM, GRU = _LSTM(), _GRU()
+
+
+def _named(name: str) -> Cell:
+    return {cell.name: cell for cell in (TANH, RELU, LSTM, GRU)}[name]
+
 
 # ------------------------------------------------------------------------------------------------ over a sequence
 
@@ -254,8 +263,7 @@ class _Kept:
 
     def __init__(self, steps: Any) -> None:
         self.steps = steps
-        self.start: Any = None
-        self.found: dict[str, Any] = {}
+        self.latest: tuple[Any, dict[str, Any]] = None, {}
 
 
 def _forward(z: Any, state: Any, weight: Any, bias: Any, *, cell: Cell, sizes: Any) -> tuple[Any, _Kept]:
@@ -286,11 +294,13 @@ def _back(
     # Features first, then the leading axes as one, then the batch: a step is one matrix product for all of them.
     lead = lead_of(g, out)
     g = g.reshape(math.prod(lead), *out.shape).transpose(1, 3, 0, 2)
-    if name not in residual.found or not np.array_equal(residual.start, g):
-        residual.start = np.array(g, order="C")
-        residual.found = _walk(residual.start, out, state, weight, cell, sizes, residual.steps)
-    found = residual.found.pop(name)
-    return found.reshape(lead + found.shape[1:])
+    start, found = residual.latest
+    c = found.pop(name, None) if name in found and np.array_equal(start, g) else None
+    if c is None:
+        start = np.array(g, order="C")
+        residual.latest = start, found = start, _walk(start, out, state, weight, cell, sizes, residual.steps)
+        c = found.pop(name)
+    return c.reshape(lead + c.shape[1:])
 
 
 def _walk(g: Any, out: Any, state: Any, weight: Any, cell: Cell, sizes: Any, kept: Any) -> dict[str, Any]:
