@@ -115,6 +115,12 @@ ROWS: dict[str, Row] = {
     "x.where": Row(lambda t, x, y: x.where(x > 0, y), [((2, 3), (2, 3))]),
     "mixed dtypes": Row(lambda t, x: x * t.arange(3) + t.tensor(0.5, dtype=t.float64), [((2, 3),)], dtypes=ALL[:5]),
     "integer division": Row(lambda t, x: x / 2, UNARY, dtypes=("int64", "int32", "uint8", "bool")),
+    **{
+        f"special.{n}": Row(lambda t, *xs, n=n: getattr(t.special, n)(*xs), shapes, "positive")
+        for names, shapes in [("expit erf gammaln psi entr ndtr", UNARY), ("xlogy xlog1py", BINARY)]
+        for n in words(names)
+    },
+    "special.ndtri": Row(lambda t, x: t.special.ndtri(x / 2 + 0.5), UNARY, "unit"),
     # reductions
     **rows("sum mean prod var std amax amin norm nansum nanmean aminmax max min median nanmedian",
            [((4,),), ((2, 3),), (("T", 3, 2),)]),

@@ -91,7 +91,7 @@ from .tensor import Size, Tensor
 # fmt: on
 
 if TYPE_CHECKING:
-    from . import checks, func, nn, optim, safetensors, serialization, testing, utils
+    from . import checks, func, nn, optim, safetensors, serialization, special, testing, utils
     from .checks import numerical
     from .checks.debug import JacobianMismatchError, debug_mode
     from .serialization import load, save
@@ -137,7 +137,7 @@ __all__ = [
     "rsub", "safetensors", "save", "scalar_tensor", "scatter", "scatter_add", "scatter_reduce", "searchsorted",
     "seed", "select", "select_scatter", "selu", "serialization", "set_default_device", "set_default_dtype",
     "set_default_tensor_type", "set_grad_enabled", "set_printoptions", "set_rng_state", "sgn", "short", "sigmoid",
-    "sign", "signbit", "sin", "sinc", "sinh", "slice_scatter", "slogdet", "softmax", "sort", "split",
+    "sign", "signbit", "sin", "sinc", "sinh", "slice_scatter", "slogdet", "softmax", "sort", "special", "split",
     "split_with_sizes", "sqrt", "square", "squeeze", "stack", "std", "std_mean", "sub", "subtract", "sum", "svd",
     "swapaxes", "swapdims", "t", "take", "take_along_axis", "take_along_dim", "tan", "tanh", "tensor",
     "tensor_split", "tensordot", "testing", "threshold", "tile", "topk", "trace", "transpose", "trapezoid", "trapz",
@@ -157,7 +157,7 @@ _FUNCTIONAL = """
 _LAZY = {
     **{
         name: (f".{name}", None)
-        for name in ("checks", "func", "nn", "optim", "safetensors", "serialization", "testing", "utils")
+        for name in ("checks", "func", "nn", "optim", "safetensors", "serialization", "special", "testing", "utils")
     },
     **{name: (".nn.functional", name) for name in _FUNCTIONAL.split()},
     "numerical": (".checks.numerical", None),
