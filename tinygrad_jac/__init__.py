@@ -31,6 +31,7 @@ from .inspection import (
     nan, newaxis, numel, pi, promote_types, result_type, set_default_tensor_type, typename,
 )
 from .linalg import det
+from .memory import keep_freed_memory as _keep_freed_memory
 from .modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .primitive import Primitive, primitive, primitives
 from .printing import set_printoptions
@@ -97,6 +98,8 @@ if TYPE_CHECKING:
     from .serialization import load, save
 
 __version__ = "0.1.0"
+
+_keep_freed_memory()
 
 __all__ = [
     "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "Generator", "GradientError",

@@ -10,6 +10,13 @@ class ShapeError(ValueError, RuntimeError):
     """
 
 
+class FileFormatError(ValueError, RuntimeError):
+    """A file that is not what `save` wrote: damaged, cut off, or of another format; the message says which.
+
+    NumPy raises `ValueError` here and PyTorch `RuntimeError`; code written for either catches this.
+    """
+
+
 class GradientError(RuntimeError):
     """A gradient that cannot be computed as asked: what is missing, and what to do."""
 

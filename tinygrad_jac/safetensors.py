@@ -14,8 +14,9 @@ import numpy as np
 
 from . import dtypes
 from .devices import on_cpu
+from .errors import FileFormatError
 from .graph import Variable, array_of, wrap
-from .serialization import FileFormatError, replacing
+from .serialization import replacing
 from .tensor import Tensor
 
 __all__ = ["load", "load_file", "load_model", "save", "save_file", "save_model"]

@@ -23,6 +23,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from .devices import device, on_cpu
+from .errors import FileFormatError
 from .graph import wrap
 from .nn.parameter import Parameter
 from .tensor import Size, Tensor
@@ -40,13 +41,6 @@ _DEEPEST = 100  # levels of containers: far from where json and Python give up
 _EXACT = 1 << 53  # above it, readers of JSON other than Python's lose digits of an integer
 
 Array = np.ndarray[Any, Any]
-
-
-class FileFormatError(ValueError, RuntimeError):
-    """A file that is not what `save` wrote: damaged, cut off, or of another format; the message says which.
-
-    NumPy raises `ValueError` here and PyTorch `RuntimeError`; code written for either catches this.
-    """
 
 
 def save(

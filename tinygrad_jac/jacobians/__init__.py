@@ -3,6 +3,7 @@
 from .base import Compose, Jacobian, Sum, Transposed
 from .chain import Chain, chain
 from .links import AlongGraph
+from .printing import bordered
 from .structures import (
     BlockDiag,
     Contraction,
@@ -31,5 +32,6 @@ __all__ = [
     "Sum",
     "Toeplitz",
     "Transposed",
+    "bordered",
     "chain",
 ]
