@@ -540,8 +540,10 @@ def test_wrong_input_of_cells():
         h = ones(5, 4)
         with pytest.raises(tj.ShapeError, match=r"Expected hidden to be of shape \(2, 4\), got \(5, 4\)"):
             cell(ones(2, 3), (h, h) if name == "LSTMCell" else h)
-    with pytest.raises(TypeError, match=r"LSTMCell: the state must be a tuple \(h, c\), not Tensor"):
+    with pytest.raises(TypeError, match=r"LSTMCell: the state must be a tuple of Tensors \(h, c\), not Tensor"):
         nn.LSTMCell(3, 4)(ones(2, 3), ones(2, 4))
+    with pytest.raises(TypeError, match="GRUCell: the state must be a Tensor h, not tuple"):
+        nn.GRUCell(3, 4)(ones(2, 3), (ones(2, 4),))
 
 
 def test_wrong_packing():

@@ -384,8 +384,10 @@ class RNNCellBase(_Recurrent):
             parts = (wrap(np.zeros(expected, input.dtype)),) * cell.states
         else:
             parts = (hx,) if cell.states == 1 else hx
-        if not isinstance(parts, (tuple, list)) or len(parts) != cell.states:
-            raise TypeError(f"{name}: the state must be a tuple (h, c), not {type(hx).__name__}")
+        fits = isinstance(parts, (tuple, list)) and len(parts) == cell.states
+        if not fits or any(not hasattr(part, "shape") for part in parts):
+            what = "a Tensor h" if cell.states == 1 else "a tuple of Tensors (h, c)"
+            raise TypeError(f"{name}: the state must be {what}, not {type(hx).__name__}")
         for part in parts:
             if part.shape != expected:
                 raise ShapeError(f"{name}: Expected hidden to be of shape {expected}, got {tuple(part.shape)}")
