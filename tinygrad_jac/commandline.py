@@ -294,7 +294,7 @@ def run_graph(asked: argparse.Namespace) -> int:
     if suffix not in known:
         raise UsageError(f"{str(asked.output)!r} should end in one of {', '.join('.' + s for s in known)}")
     if len(asked.dtype) not in (1, len(asked.shapes)):
-        raise UsageError()
+        raise UsageError(f"{len(asked.shapes)} inputs and {len(asked.dtype)} dtypes: give one dtype, or one for each")
     path, name = located(asked.target)
     with folder_on_path(path.parent):
         random.manual_seed(asked.seed)  # before the file runs: it may make a module

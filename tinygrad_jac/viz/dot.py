@@ -22,8 +22,8 @@ FONT = "Helvetica,Arial,sans-serif"
 def to_dot(drawing: Drawing) -> str:
     """The drawing as text for ``dot``; equal drawings give equal text."""
     style = STYLES[drawing.style]
-    title = [f"<b>{html.escape(clean(drawing.title))}</b>"] if drawing.title else []
-    totals = f'<font point-size="10" color="{style.faint}">{html.escape(drawing.totals)}</font>'
+    title = [f"<b>{_html(drawing.title)}</b>"] if drawing.title else []
+    totals = f'<font point-size="10" color="{style.faint}">{_html(drawing.totals)}</font>'
     lines = [
         "digraph tinygrad_jac {",
         f'  graph [rankdir={drawing.direction}, bgcolor="{style.paper}", fontname="{FONT}", fontsize=12, '
@@ -58,9 +58,9 @@ def _padded(group: Group) -> str:
 
 def _vertex(vertex: Vertex, style: Style) -> str:
     look = look_of(vertex, style)
-    title = f"<b>{html.escape(clean(vertex.title))}</b>"
+    title = f"<b>{_html(vertex.title)}</b>"
     notes = "".join(
-        f'<br/><font point-size="9" color="{look.text}">{html.escape(clean(note))}</font>'
+        f'<br/><font point-size="9" color="{look.text}">{_html(note)}</font>'
         for note in [*vertex.notes, *([vertex.place] if vertex.verdict and vertex.place else [])]
     )
     kinds = ["filled", *(["rounded"] if vertex.role == "op" else []), *([look.dash] if look.dash != "solid" else [])]
@@ -94,6 +94,15 @@ def tooltip(vertex: Vertex) -> str:
     """What does not fit into the box: the user's line, and what is wrong."""
     parts = [vertex.group.path or vertex.kind, vertex.place, vertex.code, vertex.message]
     return "  ".join(part for part in parts if part)
+
+
+def _html(text: str) -> str:
+    r"""Text within an HTML-like label, where a backslash means something too: ``\N`` is the name of the vertex.
+
+    >>> print(_html("<b> \\N"))
+    &lt;b&gt; \\N
+    """
+    return html.escape(clean(text)).replace("\\", "\\\\")
 
 
 def _quoted(text: str) -> str:

@@ -295,4 +295,6 @@ def clean(text: str) -> str:
     """Text of one line, without what no file format takes: control characters, halves of surrogate pairs."""
     if text.isprintable():
         return text
-    return "".join(" " if c in "\t\r\n" else "�" if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
+    return "".join(
+        " " if c in "\t\r\n\u2028\u2029" else "�" if unicodedata.category(c) in ("Cc", "Cs") else c for c in text
+    )
