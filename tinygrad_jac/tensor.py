@@ -64,6 +64,25 @@ def _given(data: tuple[Any, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     return np.zeros(sizes_of(data) if data else (0,), dtype)
 
 
+def _reversed(function: Any) -> Any:
+    """The operator of a right operand: ``2 - x``."""
+
+    def operator(self: Any, other: Any) -> Any:
+        return function(other, self)
+
+    return operator
+
+
+def _converted(dtype: Any) -> Any:
+    """The method that converts to a dtype."""
+
+    def method(self: Any, memory_format: Any = None) -> Any:
+        return self.astype(dtype)
+
+    method.__doc__ = f"The same values in {dtype}."
+    return method
+
+
 class Tensor(Variable):
     """An array that remembers how it was computed.
 
@@ -386,84 +405,40 @@ class Tensor(Variable):
     __neg__ = elementary.negative.operator
     __abs__ = elementary.absolute.operator
 
-    def __radd__(self, other: Any) -> Any:
-        return elementary.add_primitive(other, self)
+    __floordiv__ = elementary.floor_divide
+    __mod__ = elementary.remainder.operator
+    __matmul__ = products.matmul
+    __lshift__ = elementary.bitwise_left_shift
+    __rshift__ = elementary.bitwise_right_shift
+    __and__ = __rand__ = elementary.bitwise_and
+    __or__ = __ror__ = elementary.bitwise_or
+    __xor__ = __rxor__ = elementary.bitwise_xor
+    __invert__ = elementary.bitwise_not
+    __lt__ = elementary.less
+    __le__ = elementary.less_equal
+    __gt__ = elementary.greater
+    __ge__ = elementary.greater_equal
 
-    def __rsub__(self, other: Any) -> Any:
-        return elementary.subtract_primitive(other, self)
-
-    def __rmul__(self, other: Any) -> Any:
-        return elementary.multiply(other, self)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return elementary.divide(other, self)
-
-    def __rpow__(self, other: Any) -> Any:
-        return elementary.power(other, self)
-
-    def __floordiv__(self, other: Any) -> Any:
-        return elementary.floor_divide(self, other)
-
-    def __rfloordiv__(self, other: Any) -> Any:
-        return elementary.floor_divide(other, self)
-
-    def __mod__(self, other: Any) -> Any:
-        return elementary.remainder(self, other)
-
-    def __rmod__(self, other: Any) -> Any:
-        return elementary.remainder(other, self)
-
-    def __divmod__(self, other: Any) -> Any:
-        return self // other, self % other
-
-    def __lshift__(self, other: Any) -> Any:
-        return elementary.bitwise_left_shift(self, other)
-
-    def __rshift__(self, other: Any) -> Any:
-        return elementary.bitwise_right_shift(self, other)
-
-    def __matmul__(self, other: Any) -> Any:
-        return products.matmul(self, other)
-
-    def __rmatmul__(self, other: Any) -> Any:
-        return products.matmul(other, self)
+    __radd__ = _reversed(elementary.add_primitive)
+    __rsub__ = _reversed(elementary.subtract_primitive)
+    __rmul__ = _reversed(elementary.multiply)
+    __rtruediv__ = _reversed(elementary.divide)
+    __rpow__ = _reversed(elementary.power)
+    __rfloordiv__ = _reversed(elementary.floor_divide)
+    __rmod__ = _reversed(elementary.remainder)
+    __rmatmul__ = _reversed(products.matmul)
 
     def __pos__(self) -> Any:
         return self
 
-    def __invert__(self) -> Any:
-        return elementary.bitwise_not(self)
-
-    def __and__(self, other: Any) -> Any:
-        return elementary.bitwise_and(self, other)
-
-    def __or__(self, other: Any) -> Any:
-        return elementary.bitwise_or(self, other)
-
-    def __xor__(self, other: Any) -> Any:
-        return elementary.bitwise_xor(self, other)
-
-    __rand__ = __and__
-    __ror__ = __or__
-    __rxor__ = __xor__
+    def __divmod__(self, other: Any) -> Any:
+        return self // other, self % other
 
     def __eq__(self, other: Any) -> Any:
         return NotImplemented if other is None or isinstance(other, str) else elementary.equal(self, other)
 
     def __ne__(self, other: Any) -> Any:
         return NotImplemented if other is None or isinstance(other, str) else elementary.not_equal(self, other)
-
-    def __lt__(self, other: Any) -> Any:
-        return elementary.less(self, other)
-
-    def __le__(self, other: Any) -> Any:
-        return elementary.less_equal(self, other)
-
-    def __gt__(self, other: Any) -> Any:
-        return elementary.greater(self, other)
-
-    def __ge__(self, other: Any) -> Any:
-        return elementary.greater_equal(self, other)
 
     def __getitem__(self, index: Any) -> Any:
         return indexing.getitem(self, index)
@@ -599,32 +574,15 @@ class Tensor(Variable):
     def type_as(self, other: Any) -> Any:
         return self.astype(other.dtype)
 
-    def float(self) -> Any:
-        return self.astype(dtypes.float32)
-
-    def double(self) -> Any:
-        return self.astype(dtypes.float64)
-
-    def half(self) -> Any:
-        return self.astype(dtypes.float16)
-
-    def long(self) -> Any:
-        return self.astype(dtypes.int64)
-
-    def int(self) -> Any:
-        return self.astype(dtypes.int32)
-
-    def char(self) -> Any:
-        return self.astype(dtypes.int8)
-
-    def short(self) -> Any:
-        return self.astype(dtypes.int16)
-
-    def byte(self) -> Any:
-        return self.astype(dtypes.uint8)
-
-    def bool(self) -> Any:
-        return self.astype(dtypes.bool)
+    float = _converted(dtypes.float32)
+    double = _converted(dtypes.float64)
+    half = _converted(dtypes.float16)
+    long = _converted(dtypes.int64)
+    int = _converted(dtypes.int32)
+    short = _converted(dtypes.int16)
+    char = _converted(dtypes.int8)
+    byte = _converted(dtypes.uint8)
+    bool = _converted(dtypes.bool)
 
     def cpu(self) -> Tensor:
         return self
