@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import subprocess
@@ -34,3 +35,14 @@ def test_graphviz_draws_it(network, tmp_path):
     assert found.count('class="edge"') == len(g.drawing.edges)
     counted = subprocess.run(["gc", "-n", "-e"], input=g.to_dot(), capture_output=True, text=True).stdout.split()
     assert list(map(int, counted[:2])) == [len(g.drawing.vertices), len(g.drawing.edges)]
+
+
+def test_the_gallery_is_what_its_page_draws(tmp_path, monkeypatch):
+    docs = Path(__file__).parents[2] / "docs"
+    monkeypatch.syspath_prepend(str(docs / "scripts"))
+    written = importlib.import_module("gallery").main(tmp_path)
+    assert len(written) >= 9
+    for path in written:  # drawn anew by docs/scripts/gallery.py
+        assert path.read_text(encoding="utf-8") == (docs / "pictures" / path.name).read_text(encoding="utf-8"), (
+            path.name
+        )

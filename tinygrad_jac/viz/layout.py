@@ -38,6 +38,7 @@ def layout(
     size_of: Callable[[Vertex], tuple[float, float]],
     title_of: Callable[[Group], float],
     label_of: Callable[[Edge], float],
+    room_of: Callable[[Vertex], float] = lambda vertex: 0.0,
 ) -> Layout:
     """Lay out a drawing in its direction.
 
@@ -48,6 +49,8 @@ def layout(
         (width, height) of the box of a vertex.
     title_of, label_of : callable
         The widths of the title of a frame, and of the label of an edge: from left to right, layers stand so far apart.
+    room_of : callable
+        How wide the labels are that stand at a vertex: from top to bottom, its neighbours stay so far away.
     """
     across = drawing.direction in ("LR", "RL")
     turned = (lambda v: size_of(v)[::-1]) if across else size_of
@@ -58,7 +61,7 @@ def layout(
         segments[edge] = _route(edge, home)
     rise = RISE + (min(max(map(label_of, drawing.edges), default=0.0), 140.0) if across else 0.0)
     for frame in reversed(frames):  # inner ones first
-        frame.rise = rise
+        frame.rise, frame.room_of = rise, (lambda vertex: 0.0) if across else room_of
         frame.arrange(turned, title_of, across)
     found = Layout()
     for frame in frames:
@@ -144,6 +147,7 @@ class _Frame:
         self.at: Point = (0.0, 0.0)
         self.width = self.height = 0.0
         self.rise = RISE
+        self.room_of: Callable[[Vertex], float] = lambda vertex: 0.0
         self.ways: dict[Any, list[Any]] = {}
         self.spans: dict[Any, tuple[float, float]] = {}  # of each bend, from the top to the bottom of its layer
 
@@ -182,6 +186,7 @@ class _Frame:
             for port in (start, end):
                 if isinstance(port, tuple):
                     self.sizes.setdefault(port, (0.0, 0.0))
+        self.room = {n: max(self.room_of(n) if isinstance(n, Vertex) else 0.0, w) for n, (w, _) in self.sizes.items()}
         layer = self._layered()
         layers = self._with_bends(layer)
         self._order(layers)
@@ -189,8 +194,8 @@ class _Frame:
 
         pad = PAD if self.around is not None else 4.0
         title = (TITLE if self.around is not None else 0.0) if not across else 0.0
-        left = min((x[n] - self.sizes[n][0] / 2 for n in x), default=0.0) - pad - (TITLE if across and pad > 4 else 0.0)
-        right = max((x[n] + self.sizes[n][0] / 2 for n in x), default=0.0) + pad
+        left = min((x[n] - self._room(n) / 2 for n in x), default=0.0) - pad - (TITLE if across and pad > 4 else 0.0)
+        right = max((x[n] + self._room(n) / 2 for n in x), default=0.0) + pad
         if self.around is not None and not across:
             right = max(right, left + title_of(self.group) + 2 * pad)
         y = title
@@ -332,7 +337,7 @@ class _Frame:
         for row in layers:
             at = 0.0
             for n in row:
-                w = self.sizes[n][0]
+                w = self._room(n)
                 x[n] = at + w / 2
                 at += w + GAP
             for n in row:
@@ -351,13 +356,16 @@ class _Frame:
                     wanted.append(sum(x[m] + self._shift(m, n) for m in near) / len(near) if near else x[n])
                     weights.append((4.0 if straight else 1.0) * max(len(near), 0.2))
                 gaps = [
-                    (self.sizes[a][0] + self.sizes[b][0]) / 2
+                    (self._room(a) + self._room(b)) / 2
                     + (8.0 if isinstance(a, tuple) and isinstance(b, tuple) else GAP)
                     for a, b in itertools.pairwise(row)
                 ]
                 for n, at in zip(row, in_order(wanted, weights, gaps)):
                     x[n] = at
         return x
+
+    def _room(self, node: Any) -> float:
+        return self.room.get(node, self.sizes[node][0])
 
     def _shift(self, near: Any, node: Any) -> float:
         """From the middle of a frame next to a node to the port where they meet."""

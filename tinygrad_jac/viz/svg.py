@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import unicodedata
+from collections import Counter
 
 from .drawing import Drawing, Edge, Group, Vertex, clean
 from .layout import Layout, Point, layout
@@ -33,18 +34,24 @@ def text_width(text: str, size: float) -> float:
 def size_of(vertex: Vertex) -> tuple[float, float]:
     notes = [clean(note) for note in vertex.notes]
     widths = [text_width(clean(vertex.title), BOLD) * 1.12, *(text_width(note, SMALL) for note in notes)]
-    extra = 26.0 if vertex.role == "input" else 18.0
-    return max(widths) + extra, 22.0 + LINE * len(notes) + (9.0 if vertex.role == "parameter" else 0.0)
+    extra = {"input": 26.0, "output": 24.0, "module": 24.0}.get(vertex.role, 18.0)
+    rise = {"parameter": 9.0, "output": 6.0, "module": 6.0}.get(vertex.role, 0.0)
+    return max(widths) + extra, 22.0 + LINE * len(notes) + rise
 
 
 def to_svg(drawing: Drawing) -> str:
     """One SVG document; equal drawings give equal text."""
     style = STYLES[drawing.style]
+    labels = _labels(drawing)
+    room: dict[Vertex, float] = {}
+    for end, beside, width in labels.values():
+        room[end] = max(room.get(end, 0.0), (2 if beside else 1) * (width + 8))
     found = layout(
         drawing,
         size_of,
         lambda group: text_width(clean(group.title), 11.0),
-        lambda edge: text_width(_words(edge), SMALL),
+        lambda edge: labels[edge][2] if edge in labels else 0.0,
+        lambda vertex: room.get(vertex, 0.0),
     )
     totals = clean(drawing.totals)
     head = [
@@ -68,7 +75,7 @@ def to_svg(drawing: Drawing) -> str:
         f'<g transform="translate({(width - found.width) / 2:.1f} {HEAD:.0f})">',
     ]
     parts += [_frame(group, found, style) for group in found.frames]
-    parts += _edges(drawing, found, style)
+    parts += _edges(drawing, found, style, labels)
     parts += [_vertex(vertex, found, style) for vertex in drawing.vertices]
     return "\n".join([*parts, "</g>", "</svg>"]) + "\n"
 
@@ -114,10 +121,11 @@ def _vertex(vertex: Vertex, found: Layout, style: Style) -> str:
         radius = {"input": h / 2, "op": 7.0, "module": 3.0, "output": 0.0}.get(role, 0.0)
         shape = f'<rect x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}" rx="{radius:.1f}" {line}/>'
         if role in ("output", "module"):
-            shape = (
-                f'<rect x="{x - 3:.1f}" y="{y - 3:.1f}" width="{w + 6:.1f}" height="{h + 6:.1f}" rx="{radius:.1f}" '
-                f'fill="none" stroke="{look.line}" stroke-width="{look.width / 1.6:.2f}"/>' + shape
+            shape += (
+                f'<rect x="{x + 3:.1f}" y="{y + 3:.1f}" width="{w - 6:.1f}" height="{h - 6:.1f}" rx="{radius:.1f}" '
+                f'fill="none" stroke="{look.line}" stroke-width="{look.width / 2:.2f}"/>'
             )
+            top += 3
     texts = f'<text x="{x + w / 2:.1f}" y="{top:.1f}" class="bold mid" style="fill:{look.text}">'
     texts += f"{html.escape(clean(vertex.title))}</text>"
     for k, note in enumerate(vertex.notes):
@@ -126,13 +134,30 @@ def _vertex(vertex: Vertex, found: Layout, style: Style) -> str:
     return f'<g class="vertex" id="{vertex.id}" tabindex="0">{shape}{texts}</g>'
 
 
-def _edges(drawing: Drawing, found: Layout, style: Style) -> list[str]:
-    into: dict[Vertex, int] = {}
-    out: dict[Vertex, int] = {}
+Labels = dict[Edge, tuple[Vertex, bool, float]]
+
+
+def _labels(drawing: Drawing) -> Labels:
+    """For each edge with a label the box at which it stands, whether beside the line or on it, and how wide it is.
+
+    Where edges meet they are close together, so a label stands at the other end; and on its line, unless the line is
+    alone there or the label is short.
+    """
+    into = Counter(edge.target for edge in drawing.edges)
+    out = Counter(edge.source for edge in drawing.edges)
+    found: Labels = {}
+    for edge in drawing.edges:
+        if words := _words(edge):
+            at_source = into[edge.target] > out[edge.source]
+            alone = (out[edge.source] if at_source else into[edge.target]) == 1
+            end = edge.source if at_source else edge.target
+            found[edge] = end, alone or len(words) < 4, text_width(words, SMALL)
+    return found
+
+
+def _edges(drawing: Drawing, found: Layout, style: Style, labels: Labels) -> list[str]:
     twins: dict[tuple[Vertex, Vertex], list[Edge]] = {}
     for edge in drawing.edges:
-        into[edge.target] = into.get(edge.target, 0) + 1
-        out[edge.source] = out.get(edge.source, 0) + 1
         twins.setdefault((edge.source, edge.target), []).append(edge)
     parts = []
     across = drawing.direction in ("LR", "RL")
@@ -143,9 +168,12 @@ def _edges(drawing: Drawing, found: Layout, style: Style) -> list[str]:
         colour, width, dash = line_of(edge, style)
         dashes = {"dashed": ' stroke-dasharray="5 4"', "dotted": ' stroke-dasharray="1.5 3.5"'}.get(dash, "")
         label = ""
-        if words := _words(edge):
-            x, y = _along(points, 0.3 if into[edge.target] > out[edge.source] else 0.62)
-            label = f'<text x="{x + 4:.1f}" y="{y:.1f}" class="small halo">{html.escape(words)}</text>'
+        if edge in labels:
+            end, beside, _ = labels[edge]
+            x, y = _along(points, 0.3 if end is edge.source else 0.62)
+            kind = "small halo" if beside and not across else "small halo mid"
+            shift = 5 if beside and not across else 0
+            label = f'<text x="{x + shift:.1f}" y="{y:.1f}" class="{kind}">{html.escape(_words(edge))}</text>'
         parts.append(
             f'<g class="edge" data-edge="{k}"><path d="{_curve(points, across)}" fill="none" stroke="{colour}" '
             f'stroke-width="{1.1 if width == 1 else width}" marker-end="url(#head{colour[1:]})"{dashes}/>{label}</g>'
