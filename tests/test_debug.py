@@ -7,6 +7,7 @@ import inspect
 import itertools
 import json
 import math
+import operator
 import re
 import shutil
 import subprocess
@@ -441,6 +442,14 @@ class TestWrongDerivatives:
         x = leaf([1.0, 2.0])
         passes(lambda: cube(x).sum().backward())
         found(lambda: cube(x).sum().backward(create_graph=True), "under create_graph")
+
+    def test_what_is_added_in_place(self, op):
+        def add(factor):
+            return lambda total, g, out, x: operator.iadd(total, factor * 3 * x**2 * g)
+
+        x = leaf([1.0, 2.0])
+        passes(lambda: op(accumulate=add(1.0))(x).sum().backward())
+        found(lambda: op(accumulate=add(1.01))(x).sum().backward(), "accumulate= adds")
 
     def test_a_composition_that_is_another_function(self, op):
         cube = op(composition=lambda x: x * x * x * 1.01)

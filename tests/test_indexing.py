@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -634,6 +635,35 @@ def test_unique_as_in_pytorch():
 # ------------------------------------------------------------------------------------------------ errors
 
 X = tj.ones(2, 3)
+
+
+def test_many_slices_of_one_array_cost_no_more_than_it():
+    """The gradient of each slice is added in its place: one array of the whole size, not one for each."""
+    x = tj.tensor(np.ones((500, 2000), np.float32), requires_grad=True)
+    loss = sum((row * k).sum() for k, row in enumerate(x))
+    tracemalloc.start()
+    try:
+        loss.backward()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (x.grad.array == np.arange(500)[:, None]).all()
+    assert peak < 2.5 * x.array.nbytes  # 1.0 for the gradient; the second array would be that of one slice
+
+
+@pytest.mark.parametrize("twice", ["slices that overlap", "slices and the whole", "slices and rows by number"])
+def test_slices_beside_other_uses(twice):
+    def function(x):
+        parts = [x[1:], x[::2, 1], x[..., 0], x[None, 2]]
+        if twice == "slices and the whole":
+            parts = [x * x, *parts, x.T]
+        elif twice == "slices and rows by number":
+            parts = [*parts, x[[0, 2, 2]], x[0]]
+        return sum((p**2).sum() * k for k, p in enumerate(parts, 1))
+
+    check(function, randn(3, 4))
+
+
 ERRORS = [
     (lambda: X[2], IndexError, "index 2 is out of bounds for axis 0 with size 2"),
     (lambda: X[:, -4], IndexError, "index -4 is out of bounds for axis 1 with size 3"),

@@ -264,7 +264,7 @@ def walk_back(
     leading = None if asked is None else set(nodes)
     _check_usable(nodes, leading)
     observer = observers.get(threading.get_ident()) if observers else None
-    owned: set[Node] = set()  # nodes whose pending cotangent is known to be ours: asking again would cost more than adding
+    owned: set[Node] = set()  # whose pending cotangent is known to be ours: asking costs more than adding small ones
     found: dict[Node, Array] = {}
 
     before, mode.recording = mode.recording, create_graph
@@ -292,7 +292,14 @@ def walk_back(
                 if parent is None or (leading is not None and parent not in leading):
                     continue
                 used = True
+                earlier = pending.get(parent)
+                ours = earlier is not None and (parent in owned or _is_ours(earlier, variables=3))
                 try:
+                    add = primitive.accumulate[index] if ours and primitive.accumulate and not create_graph else None
+                    if add is not None:
+                        owned.add(parent)
+                        add(earlier, g, out, *args, **kwargs)
+                        continue
                     if create_graph:
                         c = primitive.pull_back_recorded(node, index, g)
                     elif kwargs:
@@ -307,12 +314,11 @@ def walk_back(
                         c = c.astype(parent.dtype)
                 except Exception as error:
                     raise _named(error, node, index, lead) from error
-                earlier = pending.get(parent)
                 if earlier is None:
                     pending[parent] = c
-                elif parent in owned or _is_ours(earlier, variables=3):
-                    earlier += c
+                elif ours:
                     owned.add(parent)
+                    earlier += c
                 else:
                     pending[parent] = total = earlier + c
                     if type(total) is np.ndarray:

@@ -64,6 +64,7 @@ class Primitive:
         elementwise: bool = False,
         residual: Callable[..., Any] | None = None,
         composition: Callable[..., Any] | None = None,
+        accumulate: Rule | Sequence[Rule | None] | None = None,
         doc: str = "",
     ) -> None:
         self.name = name
@@ -76,6 +77,7 @@ class Primitive:
         rules = (vjp,) if callable(vjp) else tuple(vjp)
         statements = (jacobian,) if callable(jacobian) else tuple(jacobian)
         self.arguments, self.params, self.variadic = _read_signatures(name, rules, statements)
+        self.accumulate: Sequence[Any] | None = (accumulate,) if callable(accumulate) else accumulate
         self.vjp: Sequence[Any] = _ForEach(rules[0]) if self.variadic else rules
         self.jacobian: Sequence[Any] = _ForEach(statements[0]) if self.variadic else statements
 
@@ -473,6 +475,7 @@ def primitive(
     elementwise: bool = False,
     residual: Callable[..., Any] | None = None,
     composition: Callable[..., Any] | None = None,
+    accumulate: Rule | Sequence[Rule | None] | None = None,
     doc: str = "",
     replace: bool = False,
 ) -> Primitive:
@@ -504,6 +507,9 @@ def primitive(
     composition : callable, optional
         A function of Tensors that equals the primitive and is differentiated in its place under ``create_graph``, for
         a fused rule that cannot run on Tensors.
+    accumulate : callable or sequence of (callable or None), optional
+        For each argument ``add(total, g, out, *args, **params)``: adds what its VJP rule would return to ``total``, an
+        array, in place. For rules that return mostly zeros, so that many slices of one array cost no more than it.
     doc : str
         The docstring: with the source of the formula.
     replace : bool
@@ -545,6 +551,7 @@ def primitive(
         elementwise=elementwise,
         residual=residual,
         composition=composition,
+        accumulate=accumulate,
         doc=doc,
     )
     registry[name] = made

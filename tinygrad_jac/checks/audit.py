@@ -386,12 +386,18 @@ class _Audit:
     def adjointness(self, node: Node, recorded: bool) -> None:
         """(b): ⟨u, J v⟩ = ⟨Jᵀ u, v⟩, with Jᵀu by the rule, without leading axes, and by the statement."""
         u, v = self._normal(self.out_shape), self._normal(self.in_shape)
+        accumulate = self.primitive.accumulate and self.primitive.accumulate[self.index]
 
         def pair(node: Node) -> tuple[Array, Array, Any]:
             J = self.stated(node)
             pushed, pulled = np.asarray(J.jvp(v)), [self.pull(node, u), np.asarray(J.vjp(u))]
             if recorded:
                 pulled.append(self._recorded(node, u))
+            if accumulate is not None:
+                assert node.args is not None
+                total = v.copy()
+                accumulate(total, u.copy(), node if node.out is None else node.out, *node.args, **node.kwargs)
+                pulled.append(total - v)
             right = np.array([(c * v).sum() for c in pulled])
             left = np.full(len(pulled), (u * pushed).sum())
             terms = max(np.sum(np.abs(u * pushed)) + np.sum(np.abs(pulled[0] * v)), 1e-300)
@@ -404,7 +410,8 @@ class _Audit:
             culprits = [
                 ("wrong VJP", "its VJP rule, on a cotangent without leading axes,"),
                 ("wrong statement", "the vjp of its Jacobian statement"),
-                ("wrong VJP", "its VJP rule under create_graph"),
+                *([("wrong VJP", "its VJP rule under create_graph")] if recorded else []),
+                ("wrong VJP", "what its accumulate= adds"),
             ]
             verdict, what = culprits[bad[0]]
             if len(bad) == len(ratio):  # then it is what they all are compared with

@@ -44,6 +44,7 @@ class At(NamedTuple):
 _slice = primitive(
     "slice", lambda x, *, key: x[key],
     vjp=lambda g, out, x, *, key: _unslice(g, key=key, sizes=x.shape),
+    accumulate=lambda total, g, out, x, *, key: operator.iadd(total[key], g),
     jacobian=lambda out, x, *, key: Selection.of(lambda p: p[key], x.shape),
 )
 _unslice: Primitive = primitive(
