@@ -1,8 +1,8 @@
 """Train a network on handwritten digits.
 
 The data are the 1797 digits of 8x8 pixels in examples/data; a fifth of each class is kept for the test. At the end
-there are two pictures in --out: the course of the training, and some predictions. The last line printed is the
-accuracy on the test digits.
+there are three pictures in --out: the course of the training, some predictions, and the graph of the computation from
+images to loss. The last line printed is the accuracy on the test digits.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from common import evaluate, make_folder, options, save_pictures, train
 
 import tinygrad_jac as torch
-from tinygrad_jac import nn, optim
+from tinygrad_jac import nn, optim, viz
 from tinygrad_jac.utils.data import DataLoader, TensorDataset
 
 DATA = Path(__file__).parent / "data" / "digits.csv.gz"
@@ -56,6 +56,16 @@ def shift(images: torch.Tensor) -> torch.Tensor:
     return nn.functional.pad(images, (1, 1, 1, 1))[:, :, down : down + 8, right : right + 8]
 
 
+def save_graph(path: Path, model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> None:
+    """Draw what a step of the training differentiates: from a batch to its loss."""
+    model.train()
+    with viz.recording(model):
+        loss = nn.CrossEntropyLoss()(model(images), labels)
+    graph = viz.graph({"loss": loss}, params=model, inputs={"images": images, "labels": labels}, title=path.stem)
+    path.write_text(graph.to_svg(), encoding="utf-8")
+    print(f"wrote {path}")
+
+
 def main() -> None:
     parser = options(__doc__, epochs="40 of the mlp, 30 of the cnn")
     args = parser.parse_args()
@@ -76,6 +86,7 @@ def main() -> None:
     _, predicted, true = evaluate(model, test_loader)
     images = test_set.tensors[0].numpy()[:, 0]
     save_pictures(folder, f"digits_{args.model}", history, images, predicted, true)
+    save_graph(folder / f"digits_{args.model}_graph.svg", model, *next(iter(train_loader)))
     print(f"test accuracy {(predicted == true).mean():.4f}")
 
 

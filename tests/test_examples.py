@@ -48,6 +48,8 @@ def test_digits(tmp_path, model, least):
     assert len(lines) == 3
     assert re.match(r"epoch 3/3  train loss \d\.\d{4}  accuracy \d\.\d{4}   test loss \d\.\d{4}  accuracy \d", lines[2])
     assert_pictures(folder, f"digits_{model}")
+    graph = (folder / f"digits_{model}_graph.svg").read_text(encoding="utf-8")
+    assert all(said in graph for said in ("loss = mean", ">images<", ">labels<", "Dropout", "Linear"))
 
 
 def test_digits_are_split_in_the_same_way_each_time(monkeypatch):
@@ -99,7 +101,7 @@ runpy.run_path({str(script)!r}, run_name="__main__")
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", timeout=300)
     assert accuracy_of(run) > 0.5
     assert run.stderr == "no pictures: they need matplotlib (pip install matplotlib)\n"
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["digits_mlp_graph.svg"]  # which needs nothing
 
 
 def test_options_are_checked(tmp_path):

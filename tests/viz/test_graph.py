@@ -351,6 +351,14 @@ class TestCutting:
         assert "omitted" not in kinds(g)
         assert "blocks.0 · Block" in [v["name"] for v in g.to_dict()["vertices"]]
 
+    def test_what_was_rolled_up_is_closed_with_its_module(self):
+        inner = nn.Sequential(*(layer for _ in range(5) for layer in (nn.Linear(4, 4), nn.Tanh())))
+        model = nn.Sequential(inner, nn.Linear(4, 2))
+        g = viz.graph(model, tj.tensor(array(2, 4)), max_nodes=4)
+        assert [v["name"] for v in g.to_dict()["vertices"]] == ["input", "0 · Sequential", "1 · Linear"]
+        assert (named(g, "0 · Sequential")["ops"], named(g, "0 · Sequential")["parameters"]) == (10, 100)
+        assert len(g.to_dict()["edges"]) == 2
+
     def test_a_hundred_thousand_nodes_are_a_page(self):
         g = viz.graph(self.random_chain(20_000))
         assert len(g.drawing.vertices) == 500

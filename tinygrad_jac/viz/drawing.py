@@ -29,7 +29,7 @@ class Group:
         The module's class, where it is known.
     parent : Group or None
     level : int
-        How deep it is nested: 0 for the page, 1 for the model.
+        How deep it is nested: 1 for the model; 0 for the page, and for what repeats without being a module.
     call, calls : int
         Which call of the module it is, of how many.
     times : int

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from .drawing import Drawing, Edge, Group, Vertex, counted, walk
+from .drawing import Drawing, Edge, Group, Vertex, walk
 
 LONGEST_PERIOD = 256  # ops or modules that may make up one of the blocks that repeat
 MANY = 200  # vertices from which on plain ops that repeat are rolled up too
@@ -20,10 +20,9 @@ Item = Group | Vertex
 def close(drawing: Drawing, depth: int) -> None:
     """Draw each module that is nested ``depth`` deep as one box: 0 is the model itself."""
     closed: dict[Vertex, Vertex] = {}
-    for group, opened in list(walk(drawing.root)):
-        if opened and isinstance(group, Group) and group.level == depth + 1:
+    for group in groups_of(drawing):
+        if group.level == depth + 1 and group.parent is not None:
             inside = list(group.vertices())
-            assert group.parent is not None
             box = Vertex("module", group.title or "model", group.parent, times=group.times)
             group.parent.items[group.parent.items.index(group)] = box
             for vertex in inside:
@@ -238,7 +237,7 @@ class _Items:
                 assert isinstance(last, Group)
                 item.last = last.path if last.path != item.path else ""
             return
-        made = Group(parent=self.group, level=self.group.level, times=count)
+        made = Group(parent=self.group, times=count)  # no module, so of no level at which modules are closed
         for k in range(start, start + period):
             item = self.items[k]
             for vertex in self.members[k] if isinstance(item, Vertex) else ():
@@ -268,27 +267,27 @@ class _Items:
 def prune(drawing: Drawing, most: int) -> None:
     """Keep a drawing to so many vertices: close modules from the innermost, then leave out the middle, and say so."""
     while len(drawing.vertices) > most:
-        inner = max((item.level for item, _ in walk(drawing.root) if isinstance(item, Group)), default=0)
-        if inner < 2:
+        innermost = max(group.level for group in groups_of(drawing))
+        if innermost < 2:
             break
-        close(drawing, inner - 1)
+        close(drawing, innermost - 1)
     left_out = len(drawing.vertices) - most + 1
-    if left_out <= 1:
+    if left_out < 2:
         return
     first = (most - 1) // 2
-    middle = drawing.vertices[first : first + left_out]
-    mark = Vertex("omitted", f"… {counted(left_out, 'box').replace('boxs', 'boxes')} left out", drawing.root)
-    mark.detail = f"max_nodes={most}"
-    gone = dict.fromkeys(middle, mark)
-    for vertex in middle:
+    mark = Vertex("omitted", f"… {left_out:,} boxes left out", drawing.root, detail=f"max_nodes={most}")
+    gone = dict.fromkeys(drawing.vertices[first : first + left_out], mark)
+    for vertex in gone:
         absorb(mark, vertex)
     replace(drawing, gone)
-    keep: Callable[[Item], bool] = lambda item: isinstance(item, Group) or item not in gone  # noqa: E731
-    for group in [item for item, opened in walk(drawing.root) if opened and isinstance(item, Group)]:
-        group.items = [item for item in group.items if keep(item)]
-    for group in reversed([item for item, opened in walk(drawing.root) if opened and isinstance(item, Group)]):
-        group.items = [item for item in group.items if isinstance(item, Vertex) or item.items]
+    for group in groups_of(drawing):  # from the inside out, so that what is empty now goes too
+        group.items = [item for item in group.items if (item.items if isinstance(item, Group) else item not in gone)]
     drawing.root.items.append(mark)
+
+
+def groups_of(drawing: Drawing) -> list[Group]:
+    """All groups, those inside of others first."""
+    return [item for item, opened in walk(drawing.root) if not opened]
 
 
 def regroup(drawing: Drawing, depth: int | None, repeats: bool | None, max_nodes: int | None) -> None:
@@ -305,7 +304,7 @@ def regroup(drawing: Drawing, depth: int | None, repeats: bool | None, max_nodes
 
 def unframe(drawing: Drawing) -> None:
     """A frame around one box alone says nothing that the box does not."""
-    for group in [item for item, opened in walk(drawing.root) if not opened]:  # from the inside out
+    for group in groups_of(drawing):
         sizes = [2 if isinstance(item, Group) and item.framed else 1 for item in group.items]
         if sum(sizes) < 2 and group.times == group.calls == 1:
             group.framed = False
