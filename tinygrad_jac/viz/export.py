@@ -38,7 +38,7 @@ class Graph:
         return dot.to_dot(self.drawing)
 
     def to_mermaid(self) -> str:
-        """A Mermaid flowchart: GitHub draws it in a Markdown block that opens with ```` ```mermaid ````."""
+        """A Mermaid flowchart: GitHub draws it in a Markdown block of the language ``mermaid``."""
         return mermaid.to_mermaid(self.drawing)
 
     def to_dict(self) -> dict[str, Any]:
