@@ -276,21 +276,20 @@ class _Frame:
             layers[k].append(n)
         self.above: dict[Any, list[Any]] = {}
         self.below: dict[Any, list[Any]] = {}
-        shared: dict[Any, Any] = {}
+        self.meeting: dict[Any, list[Any]] = {}  # the links between two neighbours
         for link in self.links:
-            start, end, port = link
+            start, end, _ = link
             way = [start]
             for k in range(layer[start] + 1, layer[end]):
-                bend = shared.get((start, end, port, k))
-                if bend is None:
-                    bend = shared[start, end, port, k] = ("bend", len(shared))
-                    self.sizes[bend] = (4.0, 0.0)
-                    layers[k].append(bend)
+                bend = ("bend", len(self.sizes))
+                self.sizes[bend] = (4.0, 0.0)
+                layers[k].append(bend)
                 way.append(bend)
             way.append(end)
             self.ways[link] = way
             if layer[start] < layer[end]:
                 for a, b in itertools.pairwise(way):
+                    self.meeting.setdefault((a, b), []).append(link)
                     self.below.setdefault(a, []).append(b)
                     self.above.setdefault(b, []).append(a)
         return layers
@@ -368,30 +367,18 @@ class _Frame:
         return self.room.get(node, self.sizes[node][0])
 
     def _shift(self, near: Any, node: Any) -> float:
-        """From the middle of a frame next to a node to the port where they meet."""
-        if isinstance(near, _Frame):
-            found = [near._port(link) for link in self._between(near, node) if near._port(link) is not None]
-            if found:
-                return sum(found) / len(found) - near.width / 2  # type: ignore[arg-type]
-        if isinstance(node, _Frame):
-            found = [node._port(link, entry=True) for link in self._between(near, node)]
-            known = [f for f in found if f is not None]
-            if known:
-                return node.width / 2 - sum(known) / len(known)
-        return 0.0
+        """How far beside the middle of a neighbour the middle of a node should be, for their ends to meet."""
+        above = near in self.above.get(node, ())
+        links = self.meeting[(near, node) if above else (node, near)]
+        return self._offset(near, links, "out" if above else "in") - self._offset(node, links, "in" if above else "out")
 
-    def _between(self, a: Any, b: Any) -> list[Any]:
-        if not hasattr(self, "_met"):
-            self._met: dict[Any, list[Any]] = {}
-            for link, way in self.ways.items():
-                for p, q in itertools.pairwise(way):
-                    self._met.setdefault((p, q), []).append(link)
-        return self._met.get((a, b), []) or self._met.get((b, a), [])
-
-    def _port(self, link: Any, entry: bool = False) -> float | None:
-        source = link[2] if entry or link[2] is not None else None
-        place = self.places.get(("in" if entry else "out", source))
-        return None if place is None else place[0]
+    @staticmethod
+    def _offset(item: Any, links: Sequence[Any], side: str) -> float:
+        """From the middle of a frame to the ports of some links, on the mean."""
+        if not isinstance(item, _Frame):
+            return 0.0
+        places = [item.places[side, port][0] for _, _, port in links]
+        return sum(places) / len(places) - item.width / 2
 
     # ---------------------------------------------------------------------------------------- edges
 

@@ -51,58 +51,97 @@ def read(
             )
         roots[output.node] = f"{roots[output.node]}, {name}" if output.node in roots else name
     nodes = ordered(roots)
-    names, memory = _named(params, inputs)
-    calls = calls_of(nodes, names, params)
-    groups = _Groups(calls)
-    drawing = Drawing(groups.root, [], [], backward=backward)
     gradients = _Gradients(roots, nodes, needed=backward) if values or backward else None
-
-    drawn: dict[Any, Vertex] = {}
-    dtypes: dict[Any, str] = {}  # NumPy takes its time to say the name of a dtype
-    consumers: dict[Vertex, list[Group]] = {}
-    links: dict[Edge, Link] = {}
+    reading = _Reading(nodes, params, inputs, gradients)
     for node in nodes:
-        noted = notes.get(node)
-        if node.primitive is None:
-            kind = memory.kinds.get(node) or ("parameter" if params is None else "input")
-            vertex = Vertex(kind, names.get(node) or memory.names.get(node) or kind, groups.root, node.shape)
-            vertex.parameters = node.size if kind == "parameter" else 0
-        else:
-            vertex = Vertex("op", node.name, groups.of(node), node.shape, detail=_detail(node), ops=1)
-            if noted is not None and noted.place is not None:
-                vertex.place, vertex.code = str(noted.place), noted.place.code
-            for k, parent in enumerate(node.parents):
-                source = drawn[parent] if parent is not None else None
-                if parent is None and (array := _constant(node, k)) is not None:
-                    source = _vertex_of(array, memory, drawn, drawing, groups.root)
-                if source is not None:
-                    edge = Edge(source, vertex, node.primitive.argument(k), recorded=parent is not None)
-                    drawing.edges.append(edge)
-                    consumers.setdefault(source, []).append(vertex.group)
-                    if parent is not None:
-                        links[edge] = node, k
-                    if gradients is not None and parent is not None:
-                        gradients.mark(edge, node, k)
-        vertex.dtype = dtypes.get(node.dtype) or dtypes.setdefault(node.dtype, str(node.dtype))
+        vertex = reading.leaf(node) if node.primitive is None else reading.op(node)
         vertex.output = roots.get(node, "")
         if values:
-            _mark_value(vertex, node, drawn, gradients)
-        drawn[node] = vertex
-        drawing.vertices.append(vertex)
-    _fit_inputs(drawing, nodes, drawn, memory)
+            _mark_value(vertex, node, reading.drawn, gradients)
+    drawing, drawn = reading.drawing, reading.drawn
+    _fit_inputs(drawing, nodes, drawn, reading.memory)
     _order_arguments(drawing)
     if report is not None:
         _judge(drawing, nodes, drawn, report)
-    for vertex in drawing.vertices:  # what ops start from belongs to the module that alone uses it
-        if vertex.kind in ("parameter", "constant"):
-            vertex.group = _common(consumers.get(vertex, [groups.root]))
     drawing.parameters = sum(vertex.parameters for vertex in drawing.vertices)
     drawing.ops = sum(vertex.ops for vertex in drawing.vertices)
     drawing.saved = _saved(nodes)
     if backward:
         _reverse(drawing)
-    groups.fill(drawing.vertices)
-    return drawing, links
+    reading.fill_groups()
+    return drawing, reading.links
+
+
+class _Reading:
+    """The vertices and edges read so far; ``drawn`` finds them again, by node or by array."""
+
+    def __init__(
+        self, nodes: Sequence[Node], params: Any, inputs: Mapping[str, Any] | None, gradients: _Gradients | None
+    ) -> None:
+        self.names, self.memory = _named(params, inputs)
+        self.groups = _Groups(calls_of(nodes, self.names, params))
+        self.other = "parameter" if params is None else "input"  # a leaf of which nothing is said
+        self.gradients = gradients
+        self.drawing = Drawing(self.groups.root, [], [], backward=gradients is not None and gradients.needed)
+        self.drawn: dict[Any, Vertex] = {}
+        self.links: dict[Edge, Link] = {}
+        self.consumers: dict[Vertex, list[Group]] = {}
+        self.dtypes: dict[Any, str] = {}  # NumPy takes its time to say the name of a dtype
+
+    def leaf(self, node: Node) -> Vertex:
+        kind = self.memory.kinds.get(node, self.other)
+        vertex = Vertex(kind, self.names.get(node) or self.memory.names.get(node, kind), self.groups.root)
+        vertex.parameters = node.size if kind == "parameter" else 0
+        return self._add(node, vertex)
+
+    def op(self, node: Node) -> Vertex:
+        """An op, with the edges from its arguments; arrays among them that have no history get a vertex here."""
+        assert node.primitive is not None
+        vertex = Vertex("op", node.name, self.groups.of(node), detail=_detail(node), ops=1)
+        if (noted := notes.get(node)) is not None and noted.place is not None:
+            vertex.place, vertex.code = str(noted.place), noted.place.code
+        for k, parent in enumerate(node.parents):
+            if parent is not None:
+                source = self.drawn[parent]
+            elif (array := _constant(node, k)) is not None:
+                source = self._array(array)
+            else:
+                continue
+            edge = Edge(source, vertex, node.primitive.argument(k), recorded=parent is not None)
+            self.drawing.edges.append(edge)
+            self.consumers.setdefault(source, []).append(vertex.group)
+            if parent is not None:
+                self.links[edge] = node, k
+                if self.gradients is not None:
+                    self.gradients.mark(edge, node, k)
+        return self._add(node, vertex)
+
+    def _add(self, node: Node, vertex: Vertex) -> Vertex:
+        vertex.shape = node.shape
+        vertex.dtype = self.dtypes.get(node.dtype) or self.dtypes.setdefault(node.dtype, str(node.dtype))
+        self.drawn[node] = vertex
+        self.drawing.vertices.append(vertex)
+        return vertex
+
+    def _array(self, array: Any) -> Vertex:
+        """The vertex of an array without a history: one for each array, whoever uses it."""
+        known, memory = isinstance(array, np.ndarray), self.memory
+        owner = id(owner_of(array)) if known else None
+        key = (owner, array.shape) if owner in memory.names else id(array) if known else None
+        if key is None or key not in self.drawn:
+            kind = memory.kinds.get(owner, memory.other)
+            vertex = Vertex(kind, memory.names.get(owner, kind), self.groups.root, array.shape, str(array.dtype))
+            self.drawing.vertices.append(vertex)
+            if key is None:
+                return vertex
+            self.drawn[key] = vertex
+        return self.drawn[key]
+
+    def fill_groups(self) -> None:
+        for vertex in self.drawing.vertices:  # what ops start from belongs to the module that alone uses it
+            if vertex.kind in ("parameter", "constant"):
+                vertex.group = _common(self.consumers.get(vertex, [self.groups.root]))
+        self.groups.fill(self.drawing.vertices)
 
 
 def ordered(roots: Iterable[Node]) -> list[Node]:
@@ -192,21 +231,6 @@ def _constant(node: Node, k: int) -> Any:
     if found is None and node.args is not None:
         found = node.args[k]
     return found if isinstance(found, (np.ndarray, Spec)) and found.ndim else None
-
-
-def _vertex_of(array: Any, memory: _Memory, drawn: dict[Any, Vertex], drawing: Drawing, root: Group) -> Vertex:
-    """The vertex of an array without a history: one for each array, whoever uses it."""
-    known = isinstance(array, np.ndarray)
-    owner = id(owner_of(array)) if known else None
-    key = (owner, array.shape) if owner in memory.names else id(array) if known else None
-    if key is None or key not in drawn:
-        kind = memory.kinds.get(owner, memory.other)
-        vertex = Vertex(kind, memory.names.get(owner, kind), root, array.shape, str(array.dtype))
-        drawing.vertices.append(vertex)
-        if key is None:
-            return vertex
-        drawn[key] = vertex
-    return drawn[key]
 
 
 def _fit_inputs(drawing: Drawing, nodes: Sequence[Node], drawn: Mapping[Any, Vertex], memory: _Memory) -> None:
