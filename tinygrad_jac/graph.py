@@ -266,6 +266,7 @@ def walk_back(
     observer = observers.get(threading.get_ident()) if observers else None
     owned: set[Node] = set()  # whose pending cotangent is known to be ours: asking costs more than adding small ones
     found: dict[Node, Array] = {}
+    releasing = not retain_graph and observer is None
 
     before, mode.recording = mode.recording, create_graph
     try:
@@ -323,7 +324,7 @@ def walk_back(
                     pending[parent] = total = earlier + c
                     if type(total) is np.ndarray:
                         owned.add(parent)
-            if used and not retain_graph and observer is None:
+            if used and releasing and primitive.saves:
                 node.release()
         if observer is not None:
             observer.walked(roots, found)

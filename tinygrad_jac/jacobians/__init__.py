@@ -4,6 +4,7 @@ from .base import Compose, Jacobian, Sum, Transposed
 from .chain import Chain, chain
 from .links import AlongGraph
 from .printing import bordered
+from .recurrence import Recurrence
 from .structures import (
     BlockDiag,
     Contraction,
@@ -28,6 +29,7 @@ __all__ = [
     "Identity",
     "Jacobian",
     "Kron",
+    "Recurrence",
     "Selection",
     "Sum",
     "Toeplitz",
