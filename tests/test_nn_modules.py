@@ -1231,3 +1231,17 @@ def test_warnings_of_initialisation():
     with pytest.warns(UserWarning, match="more than 2 std"):
         nn.init.trunc_normal_(tj.ones(10), mean=5.0)
     assert nn.Linear(0, 3)(tj.ones(2, 0)).shape == (2, 3)
+
+
+@pytest.mark.peers
+def test_the_order_of_a_parameter_dict_is_pytorchs():
+    torch = pytest.importorskip("torch")
+    given = [("b", 1.0), ("a", 2.0)]
+    for make in (dict, list, OrderedDict):
+        orders = []
+        for library in (tj, torch):
+            entries = make((k, library.tensor([v])) for k, v in given)
+            parameters = library.nn.ParameterDict(entries)
+            parameters.update({"d": library.ones(1), "c": library.ones(1)})
+            orders.append([p.item() for p in library.nn.ParameterDict(parameters).parameters()] + list(parameters))
+        assert orders[0] == orders[1]

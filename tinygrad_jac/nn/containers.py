@@ -252,3 +252,8 @@ class ParameterDict(_OfParameters, _Dict):
     def __init__(self, parameters: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None) -> None:
         super().__init__()
         self.update(parameters or {})
+
+    def update(self, entries: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
+        """Add or replace some; those of a plain dict in the order of their keys, as PyTorch does."""
+        in_order = not isinstance(entries, Mapping) or isinstance(entries, OrderedDict)
+        super().update(entries if in_order else sorted(entries.items()))
