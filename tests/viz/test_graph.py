@@ -308,6 +308,24 @@ class TestRepeats:
             assert [v["name"] for v in g.to_dict()["vertices"]] == ["parameter", "mul", "add"]
         assert viz.graph(chain(20), repeats=True).to_dict()["groups"][0]["times"] == 20
 
+    def test_the_steps_of_a_loop(self):
+        cell = nn.Linear(5, 3)
+
+        def run(x):
+            h = start
+            for t in range(7):
+                h = cell(tj.cat([x[:, t], h], 1)).tanh()
+            return h
+
+        start = leaf(1, 3) * 2
+        x = leaf(1, 7, 2)
+        with viz.recording(cell):
+            out = run(x)
+        g = viz.graph(out, params=cell, inputs={"x": x})
+        (step,) = [group for group in g.to_dict()["groups"] if group["times"] > 1]
+        assert step["times"] == 6  # the first step is fed otherwise
+        assert [v["detail"] for v in g.to_dict()["vertices"] if v["name"] == "slice"] == ["key=(…, :, 0, :)", "key=…"]
+
     def test_what_leaves_a_rolled_up_block_is_counted(self):
         cell, x = nn.Linear(3, 3), leaf(3)
         states = [x]

@@ -26,7 +26,7 @@ def to_dot(drawing: Drawing) -> str:
     totals = f'<font point-size="10" color="{style.faint}">{_html(drawing.totals)}</font>'
     lines = [
         "digraph tinygrad_jac {",
-        f'  graph [rankdir={drawing.direction}, bgcolor="{style.paper}", fontname="{FONT}", fontsize=12, '
+        f'  graph [rankdir={drawing.direction}, newrank=true, bgcolor="{style.paper}", fontname="{FONT}", fontsize=12, '
         f'fontcolor="{style.text}", label=<{"<br/>".join([*title, totals])}>, labelloc=t, nodesep=0.25, ranksep=0.4];',
         f'  node [fontname="{FONT}", fontsize=12, margin="0.12,0.06", height=0.3];',
         f'  edge [fontname="{FONT}", fontsize=9, color="{style.edge}", fontcolor="{style.faint}", arrowsize=0.7];',

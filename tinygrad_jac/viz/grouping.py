@@ -11,6 +11,7 @@ from .drawing import Drawing, Edge, Group, Vertex, walk
 
 LONGEST_PERIOD = 256  # ops or modules that may make up one of the blocks that repeat
 MANY = 200  # vertices from which on plain ops that repeat are rolled up too
+PICKING = frozenset(["slice", "index"])  # ops whose key is about where the data are: the step of a loop has its own
 Item = Group | Vertex
 
 
@@ -173,7 +174,8 @@ class _Items:
                 wires.append((edge.argument, -1 - slots.setdefault(edge.source, len(slots))))
         inside = vertex.group.path[cut:] if cut else ""
         size = (vertex.shape, vertex.dtype, vertex.ops, vertex.parameters)
-        return vertex.kind, name, inside, vertex.group.kind, vertex.detail, size, tuple(wires)
+        detail = "" if vertex.name in PICKING else vertex.detail
+        return vertex.kind, name, inside, vertex.group.kind, detail, size, tuple(wires)
 
     def runs(self, plain: bool) -> list[tuple[int, int, int]]:
         """Where blocks repeat: (first item, items in a block, blocks), the longest runs first, none overlapping."""
@@ -228,6 +230,8 @@ class _Items:
                 same[other] = vertex
                 self.rest.add(other)
                 absorb(vertex, other)
+                if vertex.detail != other.detail:
+                    vertex.detail = vertex.detail.partition("=")[0] + "=…"
             self.new[k] = []
         if period == 1:
             (item,) = block

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from .recording import notes, summary
 
 # Ops that give the same whichever argument is which: their edges need no names.
 COMMUTATIVE = frozenset(["add", "mul", "maximum", "minimum", "hypot", "logaddexp", "logaddexp2"])
+SHORT = 3  # ops in a row that are soon computed
 Link = tuple[Node, int]
 DENSE_LIMIT, GLYPH_LIMIT, CELLS = 2**20, 2**22, 24  # entries up to which a matrix is written down, or probed
 
@@ -145,18 +146,40 @@ class _Reading:
 
 
 def ordered(roots: Iterable[Node]) -> list[Node]:
-    """All nodes that lead to the roots, arguments first, each once; iterative."""
+    """All nodes that lead to the roots, each once, arguments before results; iterative.
+
+    Arguments come in their order, but what is soon computed and used there alone comes right before its use: so the
+    input of a step of a loop, ``x[:, t]``, comes with that step and not before all steps.
+    """
+    nodes = graph.nodes_between(roots)
+    uses: dict[Node, int] = {}
+    for node in nodes:
+        for parent in node.parents:
+            if parent is not None:
+                uses[parent] = uses.get(parent, 0) + 1
+    soon: dict[Node, int] = {}  # how many ops lead to it, where all are used for it alone, and few follow each other
+    for node in reversed(nodes):
+        steps = [soon.get(parent, SHORT) for parent in node.parents if parent is not None]
+        if node.primitive is None:
+            soon[node] = 0
+        elif uses.get(node) == 1 and (step := max(steps, default=0) + 1) <= SHORT:
+            soon[node] = step
+
+    def arguments(node: Node) -> Iterator[Node]:
+        known = [parent for parent in node.parents if parent is not None]
+        return iter(sorted(known, key=soon.__contains__))
+
     seen: set[Node] = set()
     found: list[Node] = []
     for root in roots:
-        stack = [] if root in seen else [(root, iter(root.parents))]
+        stack = [] if root in seen else [(root, arguments(root))]
         seen.add(root)
         while stack:
             node, rest = stack[-1]
             for parent in rest:
-                if parent is not None and parent not in seen:
+                if parent not in seen:
                     seen.add(parent)
-                    stack.append((parent, iter(parent.parents)))
+                    stack.append((parent, arguments(parent)))
                     break
             else:
                 stack.pop()
