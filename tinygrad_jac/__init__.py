@@ -92,7 +92,7 @@ from .tensor import Size, Tensor
 # fmt: on
 
 if TYPE_CHECKING:
-    from . import checks, func, nn, optim, safetensors, serialization, special, testing, utils
+    from . import checks, func, nn, optim, safetensors, serialization, special, testing, utils, viz
     from .checks import numerical
     from .checks.debug import JacobianMismatchError, debug_mode
     from .serialization import load, save
@@ -146,7 +146,7 @@ __all__ = [
     "tensor_split", "tensordot", "testing", "threshold", "tile", "topk", "trace", "transpose", "trapezoid", "trapz",
     "tril", "tril_indices", "triu", "triu_indices", "true_divide", "trunc", "typename", "uint8", "unbind",
     "unflatten", "unique", "unique_consecutive", "unsafe_chunk", "unsafe_split", "unsqueeze", "utils", "vander",
-    "var", "var_mean", "vdot", "vsplit", "vstack", "where", "xlogy", "zeros", "zeros_like",
+    "var", "var_mean", "vdot", "vsplit", "viz", "vstack", "where", "xlogy", "zeros", "zeros_like",
 ]  # fmt: skip
 
 # What PyTorch has here too, of its functions of layers and losses, with the same arguments.
@@ -160,7 +160,9 @@ _FUNCTIONAL = """
 _LAZY = {
     **{
         name: (f".{name}", None)
-        for name in ("checks", "func", "nn", "optim", "safetensors", "serialization", "special", "testing", "utils")
+        for name in (
+            "checks", "func", "nn", "optim", "safetensors", "serialization", "special", "testing", "utils", "viz",
+        )  # fmt: skip
     },
     **{name: (".nn.functional", name) for name in _FUNCTIONAL.split()},
     "numerical": (".checks.numerical", None),
