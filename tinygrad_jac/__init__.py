@@ -157,13 +157,9 @@ _FUNCTIONAL = """
 """
 
 # Loaded when first asked for, so that importing the package costs little more than importing NumPy.
+_PACKAGES = ("checks", "func", "nn", "optim", "safetensors", "serialization", "special", "testing", "utils", "viz")
 _LAZY = {
-    **{
-        name: (f".{name}", None)
-        for name in (
-            "checks", "func", "nn", "optim", "safetensors", "serialization", "special", "testing", "utils", "viz",
-        )  # fmt: skip
-    },
+    **{name: (f".{name}", None) for name in _PACKAGES},
     **{name: (".nn.functional", name) for name in _FUNCTIONAL.split()},
     "numerical": (".checks.numerical", None),
     "default_generator": (".random", "default_generator"),
