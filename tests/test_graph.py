@@ -460,6 +460,14 @@ class TestInPlace:
         with pytest.raises(tj.GradientError, match="shares its memory"):
             h2.sum()
 
+    def test_what_was_rewritten_through_a_view_is_refused_when_changed_in_place(self):
+        x = leaf(1.0, 2.0)
+        for change in (lambda h: h.add_(1), lambda h: h.__setitem__(0, 5.0), lambda h: x.clone().add_(h)):
+            h = x * 2
+            h[1].mul_(x[0])
+            with pytest.raises(tj.GradientError, match="shares its memory"):
+                change(h)
+
     def test_versions_count(self):
         x = tj.tensor([1.0, 2.0])
         assert x._version == 0

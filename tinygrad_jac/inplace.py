@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from .errors import GradientError, ShapeError
-from .graph import Leaf, Variable, array_of, wrap
+from .graph import Leaf, Variable, array_of, check_current, wrap
 from .modes import mode
 from .primitive import Primitive
-from .versions import alone, mark_changed, owner_of
+from .versions import alone, mark_changed, owner_of, rewritten
 from .writing import check_writeable, write
 
 
@@ -35,7 +35,8 @@ def apply_in_place(target: Any, function: Callable[..., Any], *operands: Any, **
     Raises
     ------
     GradientError
-        The target is a leaf that requires a gradient, and recording is on.
+        The target is a leaf that requires a gradient, and recording is on; or something was written into its memory
+        through a view of it, or through what it is a view of, so that its place in the graph no longer holds.
     ShapeError
         The result does not have the target's shape.
     TypeError
@@ -43,27 +44,33 @@ def apply_in_place(target: Any, function: Callable[..., Any], *operands: Any, **
     ValueError
         The target's memory is read-only or belongs to several of its entries, as after ``expand``.
     """
-    name = function.__name__
     if is_recorded(target, *operands, *params.values()):
-        _check_history(target, name)
-        array = target.array
-        check_writeable(array)
-        operands = tuple(_apart(o, array) for o in operands)
-        params = {key: _apart(value, array) for key, value in params.items()}
-        result = function(wrap(array.copy(), target.node), *operands, **params)
-        write(array, result.array, f"'{name}' in place")
-        if result.node is not None:
-            mark_changed(array, recorded_at=result.node.order)
-            _move_retained(target.node, result.node)
-        else:  # integers carry no gradient
-            mark_changed(array)
-        target.node = result.node
-        return target
+        check_current((target, *operands, *params.values()))
+        return _record(target, function, operands, params)
     array = target.array
     check_writeable(array)
     if params or not _ufunc_into(array, function, operands):
-        write(array, function(wrap(array), *operands, **params).array, f"'{name}' in place")
+        write(array, function(wrap(array), *operands, **params).array, f"'{function.__name__}' in place")
     mark_changed(array)
+    return target
+
+
+def _record(target: Any, function: Callable[..., Any], operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
+    """A change of a Tensor that takes the result's place in the graph."""
+    name = function.__name__
+    _check_history(target, name)
+    array = target.array
+    check_writeable(array)
+    operands = tuple(_apart(o, array) for o in operands)
+    params = {key: _apart(value, array) for key, value in params.items()}
+    result = function(wrap(array.copy(), target.node), *operands, **params)
+    write(array, result.array, f"'{name}' in place")
+    if result.node is not None:
+        mark_changed(array, recorded_at=result.node.order)
+        _move_retained(target.node, result.node)
+    else:  # integers carry no gradient
+        mark_changed(array)
+    target.node = result.node
     return target
 
 
@@ -76,7 +83,8 @@ def set_items(target: Any, index: Any, value: Any, setitem: Callable[..., Any]) 
         As `apply_in_place`.
     """
     if is_recorded(target, value):
-        apply_in_place(target, setitem, value, index=index)
+        check_current((value,) if _is_put_back(target, index, value) else (target, value))
+        _record(target, setitem, (value,), {"index": index})
         return
     check_writeable(target.array)
     try:
@@ -92,6 +100,15 @@ def set_items(target: Any, index: Any, value: Any, setitem: Callable[..., Any]) 
 def is_recorded(*variables: Any) -> bool:
     """Whether an op on these would be recorded now."""
     return mode.recording and any(isinstance(v, Variable) and v.node is not None for v in variables)
+
+
+def _is_put_back(target: Any, index: Any, value: Any) -> bool:
+    """Whether this ends an ``x[i] += v``: of ``x`` only ``x[i]`` was rewritten, and that is what is written now."""
+    node = getattr(value, "node", None)
+    if node is None or rewritten.get(id(owner_of(target.array))) != node.order:
+        return False
+    there, value = target.array[index].__array_interface__, value.array.__array_interface__
+    return all(there[key] == value[key] for key in ("data", "shape", "strides"))
 
 
 def _apart(operand: Any, array: np.ndarray[Any, Any]) -> Any:
