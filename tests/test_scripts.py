@@ -20,6 +20,8 @@ import numpy as np
 import pytest
 
 import tinygrad_jac as tj
+from tinygrad_jac import nn, optim
+from tinygrad_jac.primitive import registry
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -28,7 +30,7 @@ NAMES = sorted(path.stem for path in SCRIPTS.glob("*.py") if path.stem != "given
 # Float64 throughout: what two orders of summation differ by, of about 1e-16 in a step, grows over the steps.
 TOLERANCE = 1e-9
 LOOSER = {
-    # name: (relative tolerance, reason)
+    "hard_gates": (1e-6, "PyTorch multiplies the gradient of hardsigmoid by 1/6 in float32, whatever the dtype"),
 }
 
 
@@ -54,6 +56,7 @@ def outcome(name, library):
     dtype = torch.get_default_dtype()
     try:
         with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="size_average and reduce")  # as PyTorch warns of it
             if library == "torch":
                 warnings.simplefilter("ignore")
                 torch.set_num_threads(1)  # threads would cost such small arrays more than they save
@@ -75,7 +78,10 @@ def assert_agree(found, expected, tolerance):
     for k, (ours, theirs) in enumerate(zip(found, expected)):
         assert ours.shape == theirs.shape, k
         assert ours.dtype == theirs.dtype, k
-        size = np.abs(theirs[np.isfinite(theirs)]).max(initial=1e-5) if theirs.dtype.kind == "f" else 0.0
+        if theirs.dtype.kind != "f":
+            np.testing.assert_array_equal(ours, theirs, err_msg=f"number {k}")
+            continue
+        size = np.abs(theirs[np.isfinite(theirs)]).max(initial=1e-5)
         np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance * size, err_msg=f"number {k}")
 
 
