@@ -1,9 +1,10 @@
 """Drawn shapes squeezed into a few numbers and drawn again."""
 
 import torch
-from given import drawn_digits, same_start
 from torch import nn, optim
 from torch.utils.data import DataLoader, Dataset
+
+from given import drawn_digits, same_start
 
 
 class Shapes(Dataset):

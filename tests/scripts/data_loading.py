@@ -3,12 +3,28 @@
 import numpy as np
 import torch
 import torch.nn as nn
-from given import same_start
 from torch.utils.data import (
-    BatchSampler, ChainDataset, ConcatDataset, DataLoader, Dataset, IterableDataset, RandomSampler, Sampler,
-    SequentialSampler, StackDataset, Subset, SubsetRandomSampler, TensorDataset, WeightedRandomSampler,
-    default_collate, default_convert, get_worker_info, random_split,
-)  # fmt: skip
+    BatchSampler,
+    ChainDataset,
+    ConcatDataset,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    StackDataset,
+    Subset,
+    SubsetRandomSampler,
+    TensorDataset,
+    WeightedRandomSampler,
+    default_collate,
+    default_convert,
+    get_worker_info,
+    random_split,
+)
+
+from given import same_start
 
 torch.set_default_dtype(torch.float64)
 rng = np.random.default_rng(28)
@@ -69,7 +85,12 @@ for loader in LOADERS:
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-        results += [batch["id"].sum(), batch["pair"][1].sum(), sum(len(name) for name in batch["name"]), batch["y"].sum()]
+        results += [
+            batch["id"].sum(),
+            batch["pair"][1].sum(),
+            sum(len(name) for name in batch["name"]),
+            batch["y"].sum(),
+        ]
 
 xy = TensorDataset(torch.from_numpy(table.x), torch.from_numpy(table.y))
 first, second = random_split(xy, [0.5, 0.5], generator=torch.Generator().manual_seed(1))

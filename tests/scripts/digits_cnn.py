@@ -7,14 +7,15 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 import torch.optim as optim
-from given import drawn_digits, same_start
 from torch.optim.lr_scheduler import StepLR
 from torch.utils.data import DataLoader, TensorDataset
+
+from given import drawn_digits, same_start
 
 
 class Net(nn.Module):
     def __init__(self):
-        super().__init__()  # noqa: UP008: as scripts have it
+        super().__init__()
         self.conv1 = nn.Conv2d(1, 4, 3, 1)
         self.conv2 = nn.Conv2d(in_channels=4, out_channels=6, kernel_size=3, stride=1, padding=1, bias=True)
         self.dropout1 = nn.Dropout2d(0.0)

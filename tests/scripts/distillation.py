@@ -6,6 +6,7 @@ import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+
 from given import same_start
 
 torch.set_default_dtype(torch.float64)
@@ -32,7 +33,9 @@ cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=20, eta_min
 for epoch in range(20):
     logits, soft = student(x), F.softmax(teacher(x) / T, dim=1)
     distilled = divergence(F.log_softmax(logits / T, dim=1), soft) * T * T
-    same = F.kl_div(F.log_softmax(logits / T, 1), F.log_softmax(teacher(x) / T, 1), reduction="batchmean", log_target=True)
+    same = F.kl_div(
+        F.log_softmax(logits / T, 1), F.log_softmax(teacher(x) / T, 1), reduction="batchmean", log_target=True
+    )
     loss = 0.7 * (distilled + same) / 2 + 0.3 * F.cross_entropy(logits, y) + F.cross_entropy(logits, soft) / 10
     optimizer.zero_grad()
     loss.backward()

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def same_start(model, seed=0):
-    """Weights of a model: matrices and kernels uniform by their fan-in, biases small; others stay as they were built."""
+    """Weights of a model: matrices and kernels uniform by their fan-in, biases small; others stay as built."""
     rng = np.random.default_rng(seed)
     for name, p in model.named_parameters():
         array = p.detach().numpy()  # the memory itself
@@ -36,5 +36,22 @@ def drawn_digits(count, seed=0, size=8):
     return images, labels
 
 
-NAMES = ["emma", "olivia", "ava", "isabella", "sophia", "mia", "charlotte", "amelia", "evelyn", "abigail", "harper", "emily", "ella", "avery", "mila", "aria"]
+NAMES = [
+    "emma",
+    "olivia",
+    "ava",
+    "isabella",
+    "sophia",
+    "mia",
+    "charlotte",
+    "amelia",
+    "evelyn",
+    "abigail",
+    "harper",
+    "emily",
+    "ella",
+    "avery",
+    "mila",
+    "aria",
+]
 TEXT = "the wheel turns and the road is long and the wind is cold and the night turns into day again "

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn as nn
-from given import TEXT, same_start
 from torch.nn import functional as F
+
+from given import TEXT, same_start
 
 
 @dataclass

@@ -3,8 +3,9 @@
 import numpy as np
 import torch
 import torch.nn as nn
-from given import same_start
 from torch.nn.utils import parametrize
+
+from given import same_start
 
 torch.set_default_dtype(torch.float64)
 rng = np.random.default_rng(29)
@@ -61,7 +62,11 @@ for handle in handles:
     handle.remove()
 net.eval()(x)
 assert net.seen.item() == 80 and not net.training
-results += [[name for name, _ in net.named_buffers()], [name for name, _ in net.named_children()], list(net.state_dict())]
+results += [
+    [name for name, _ in net.named_buffers()],
+    [name for name, _ in net.named_children()],
+    list(net.state_dict()),
+]
 missing, unexpected = net.load_state_dict({"fc1.bias": torch.zeros(6), "other": torch.ones(1)}, strict=False)
 results += [sorted(missing), unexpected, net.fc1.bias, repr(net)]
 assert net.get_submodule("fc1") is net.fc1 and net.get_parameter("fc2.bias") is net.fc2.bias

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import torch
 import torch.nn as nn
+
 from given import same_start
 
 torch.set_default_dtype(torch.float64)

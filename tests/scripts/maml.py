@@ -3,8 +3,9 @@
 import numpy as np
 import torch
 import torch.nn.functional as F
-from given import same_start
 from torch import nn
+
+from given import same_start
 
 torch.set_default_dtype(torch.float64)
 rng = np.random.default_rng(10)

@@ -3,8 +3,9 @@
 import numpy as np
 import torch
 import torch.nn as nn
-from given import same_start
 from torch.utils.data import DataLoader, Dataset, random_split
+
+from given import same_start
 
 
 class Ratings(Dataset):
@@ -38,7 +39,9 @@ class MF(nn.Module):
 
 torch.set_default_dtype(torch.float64)
 ratings = Ratings()
-train, held_out = random_split(ratings, [len(ratings), 0])  # all of them: in another order, which the whole batch is not
+train, held_out = random_split(
+    ratings, [len(ratings), 0]
+)  # all of them: in another order, which the whole batch is not
 loader = DataLoader(train, batch_size=len(train), shuffle=True)
 model = same_start(MF(8, 10))
 optimizer = torch.optim.Adamax(model.parameters(), lr=0.1, weight_decay=1e-4)

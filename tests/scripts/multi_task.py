@@ -1,8 +1,9 @@
-"""One trunk, many heads: kinds of targets with the loss that suits each, weighed by what the tasks leave unexplained."""
+"""One trunk, many heads: to each kind of target the loss that suits it, weighed by what the tasks leave unexplained."""
 
 import numpy as np
 import torch
 import torch.nn as nn
+
 from given import same_start
 
 torch.set_default_dtype(torch.float64)

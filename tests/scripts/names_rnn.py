@@ -4,8 +4,9 @@ import string
 
 import torch
 import torch.nn as nn
-from given import NAMES, same_start
 from torch.autograd import Variable
+
+from given import NAMES, same_start
 
 torch.set_default_dtype(torch.float64)
 letters = string.ascii_lowercase
@@ -57,6 +58,7 @@ def train(category_tensor, line_tensor):
 def category_from_output(output):
     top_n, top_i = output.data.topk(1)
     category_i = top_i[0][0]
+    assert top_n.size() == (1, 1)
     return categories[category_i], int(category_i)
 
 

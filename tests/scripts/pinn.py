@@ -4,6 +4,7 @@ import math
 
 import torch
 import torch.nn as nn
+
 from given import same_start
 
 torch.set_default_dtype(torch.float64)

@@ -5,6 +5,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 import torch.optim as optim
+
 from given import same_start
 
 torch.set_default_dtype(torch.float64)

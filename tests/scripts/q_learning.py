@@ -6,6 +6,7 @@ from collections import deque, namedtuple
 import torch
 import torch.nn as nn
 import torch.optim as optim
+
 from given import same_start
 
 torch.set_default_dtype(torch.float64)

@@ -3,8 +3,9 @@
 import numpy as np
 import torch
 import torch.nn as nn
-from given import same_start
 from torch.nn.utils import rnn as rnn_utils
+
+from given import same_start
 
 torch.set_default_dtype(torch.float64)
 rng = np.random.default_rng(25)

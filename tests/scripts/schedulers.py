@@ -4,8 +4,9 @@ import numpy as np
 import torch
 import torch.nn as nn
 import torch.optim as optim
-from given import same_start
 from torch.optim import lr_scheduler
+
+from given import same_start
 
 torch.set_default_dtype(torch.float64)
 rng = np.random.default_rng(24)

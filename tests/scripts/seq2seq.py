@@ -3,13 +3,14 @@
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from given import NAMES, same_start
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
+
+from given import NAMES, same_start
 
 torch.set_default_dtype(torch.float64)
 PAD, SOS, EOS = 0, 1, 2
 words = sorted(NAMES[:6], key=len, reverse=True)
-encode = lambda word: torch.tensor([ord(c) - ord("a") + 3 for c in word] + [EOS])  # noqa: E731
+encode = lambda word: torch.tensor([ord(c) - ord("a") + 3 for c in word] + [EOS])
 source = pad_sequence([encode(w) for w in words], batch_first=True, padding_value=PAD)
 target = pad_sequence([encode(w[::-1]) for w in words], batch_first=True, padding_value=PAD)
 lengths = torch.LongTensor([len(w) + 1 for w in words])

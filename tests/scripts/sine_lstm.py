@@ -4,6 +4,7 @@ import numpy as np
 import torch
 import torch.nn as nn
 import torch.optim as optim
+
 from given import same_start
 
 torch.manual_seed(0)

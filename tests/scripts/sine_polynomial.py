@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import torch
+
 from given import same_start
 
 torch.set_default_dtype(torch.float64)

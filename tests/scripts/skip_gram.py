@@ -4,6 +4,7 @@ import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+
 from given import TEXT, same_start
 
 torch.set_default_dtype(torch.float64)

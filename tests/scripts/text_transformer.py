@@ -4,8 +4,9 @@ import math
 
 import torch
 import torch.nn as nn
-from given import NAMES, same_start
 from torch.utils.data import DataLoader, Dataset
+
+from given import NAMES, same_start
 
 
 class Words(Dataset):

@@ -2,12 +2,13 @@
 
 import torch
 import torch.nn as nn
+
 from given import same_start
 
 torch.set_default_dtype(torch.float64)
 PAD, BOS = 0, 1
 sequences = [[2, 3, 4, 5, 6], [4, 5, 6, 7, 8], [3, 5, 7, 9], [9, 8, 7, 6], [6, 4, 2]]
-pad = lambda rows, n: torch.tensor([row + [PAD] * (n - len(row)) for row in rows])  # noqa: E731
+pad = lambda rows, n: torch.tensor([row + [PAD] * (n - len(row)) for row in rows])
 source = pad(sequences, 5)
 target_in = pad([[BOS] + row[::-1] for row in sequences], 6)
 target_out = pad([row[::-1] + [BOS] for row in sequences], 6)

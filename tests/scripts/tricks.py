@@ -1,4 +1,4 @@
-"""What long trainings need: accumulation, a moving average of weights, groups added on the way, a checkpoint resumed."""
+"""What long trainings need: accumulation, averaged weights, groups added on the way, a checkpoint resumed."""
 
 import os
 import tempfile
@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import torch.nn as nn
 import torch.optim as optim
+
 from given import same_start
 
 torch.set_default_dtype(torch.float64)

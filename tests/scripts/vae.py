@@ -4,13 +4,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import torch.utils.data
-from given import drawn_digits, same_start
 from torch import nn, optim
+
+from given import drawn_digits, same_start
 
 
 class VAE(nn.Module):
     def __init__(self):
-        super(VAE, self).__init__()  # noqa: UP008
+        super(VAE, self).__init__()
         self.fc1 = nn.Linear(64, 24)
         self.fc21 = nn.Linear(24, 3)
         self.fc22 = nn.Linear(24, 3)
