@@ -77,7 +77,7 @@ from .rules.reductions import (
 )
 from .rules.selecting import (
     argwhere, bucketize, gather, index_add, index_copy, index_fill, index_put, index_select, isin, masked_fill,
-    masked_scatter, masked_select, narrow, narrow as narrow_copy, nonzero, put, scatter, scatter_add,
+    masked_scatter, masked_select, narrow, narrow_copy, nonzero, put, scatter, scatter_add,
     scatter_reduce, searchsorted, select, select_scatter, slice_scatter, take, take_along_axis, take_along_dim,
 )
 from .rules.shaping import (

@@ -852,7 +852,7 @@ _METHODS: dict[Any, str] = {
     arranging: "diag diag_embed diagflat diagonal flip fliplr flipud roll rot90 tril_ triu_",
     selecting: """
         argwhere gather index_add_ index_copy_ index_fill_ index_put_ index_select masked_fill_ masked_scatter_
-        masked_select narrow narrow_copy=narrow nonzero put_ scatter_ scatter_add_ scatter_reduce_ select select_scatter
+        masked_select narrow narrow_copy nonzero put_ scatter_ scatter_add_ scatter_reduce_ select select_scatter
         slice_scatter take take_along_dim
     """,
     indexing: "bincount",

@@ -14,10 +14,10 @@ from ..errors import ShapeError
 from ..jacobians import Selection
 from ..primitive import Primitive, functions, primitive
 from ..spelling import axes_of, axis_of, public
-from .shaping import each_axis, moveaxis, swapaxes
+from .shaping import clone, each_axis, moveaxis, swapaxes
 
 _flip: Primitive = primitive(
-    "flip", lambda x, *, axes: np.flip(x, axes),
+    "flip", lambda x, *, axes: np.flip(x, axes).copy(),
     vjp=lambda g, out, x, *, axes: _flip(g, axes=axes),
     jacobian=lambda out, x, *, axes: Selection.of(lambda p: np.flip(p, axes), x.shape),
 )
@@ -69,7 +69,7 @@ def _on_diagonal(x: Any, offset: int, sizes: tuple[int, int]) -> Any:
 
 @public()
 def flip(x: Any, *axes: Any, dims: Any = None) -> Any:
-    """The entries in reverse order along the axes given, or along all; a view.
+    """The entries in reverse order along the axes given, or along all; a copy, as in PyTorch.
 
     Examples
     --------
@@ -135,7 +135,7 @@ def rot90(x: Any, k: int = 1, dims: Any = (0, 1)) -> Any:
     if k % 4 == 2:
         return flip(x, tuple(axes))
     if k % 2 == 0:
-        return x
+        return clone(x)
     return swapaxes(flip(x, axes[1]), *axes) if k % 4 == 1 else flip(swapaxes(x, *axes), axes[1])
 
 
@@ -184,7 +184,7 @@ def diag_embed(x: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
 
 @public()
 def diag(x: Any, diagonal: int = 0) -> Any:
-    """A matrix with a vector on its diagonal, or the diagonal of a matrix.
+    """A matrix with a vector on its diagonal, or the diagonal of a matrix; a copy (`diagonal` gives a view).
 
     Raises
     ------
@@ -194,7 +194,7 @@ def diag(x: Any, diagonal: int = 0) -> Any:
     if x.ndim not in (1, 2):
         raise ShapeError(f"diag takes a vector or a matrix, not shape {x.shape}: see diagonal and diag_embed")
     if x.ndim == 2:
-        return _diagonal(x, offset=int(diagonal))
+        return clone(_diagonal(x, offset=int(diagonal)))
     return diag_embed(x, diagonal)
 
 

@@ -19,7 +19,7 @@ from ..primitive import primitive
 from ..spelling import axes_of, axis_of, public, unrecorded
 from .elementary import maximum, minimum
 from .results import MinMax, ValuesIndices
-from .shaping import moveaxis, swapaxes
+from .shaping import clone, moveaxis, swapaxes
 
 # ------------------------------------------------------------------------------------------------ what they share
 
@@ -878,7 +878,7 @@ def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     x = moveaxis(np.concatenate(parts, k) if len(parts) > 1 else x, k, -1)
     for _ in range(n):
         x = np.not_equal(x[..., 1:], x[..., :-1]) if x.dtype.kind == "b" else x[..., 1:] - x[..., :-1]
-    return moveaxis(x, -1, k)
+    return moveaxis(x if n else clone(x), -1, k)
 
 
 @public()

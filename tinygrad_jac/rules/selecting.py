@@ -13,7 +13,7 @@ from ..spelling import axis_of, public
 from .elementary import where
 from .indexing import At, _index, _scatter_add, frozen, getitem, setitem
 from .joining import along
-from .shaping import broadcast_tensors, broadcast_to
+from .shaping import broadcast_tensors, broadcast_to, clone
 
 
 def plain(x: Any) -> Any:
@@ -180,6 +180,12 @@ def narrow(x: Any, axis: int, start: int, length: int) -> Any:
     if length < 0 or not 0 <= first <= first + length <= n:
         raise IndexError(f"narrow: {length} entries from {start} on are not within axis {axis} of shape {x.shape}")
     return getitem(x, along(k, slice(first, first + int(length))))
+
+
+@public()
+def narrow_copy(x: Any, axis: int, start: int, length: int) -> Any:
+    """`narrow`, in memory of its own."""
+    return clone(narrow(x, axis, start, length))
 
 
 def _fitting(what: str, src: Any, shape: tuple[int, ...]) -> Any:
