@@ -259,7 +259,7 @@ def draw_batch() -> None:
     X, W, c = leaf(rng.normal(size=(N, 3))), leaf(rng.normal(size=(3, 2))), leaf(rng.normal(size=2))
     w, b = leaf(rng.normal(size=(2, 3))), leaf(rng.normal(size=3))
     u = X @ W + c
-    h = tj.maximum(u, 0.0)
+    h = tj.relu(u)
     z = h @ w + b
     losses = F.cross_entropy(z, tj.tensor([0, 2, 1, 2]), reduction="none")
     L = losses.mean()
