@@ -778,6 +778,51 @@ class TestGradientsBelongToTheirTensors:
             b.grad.zero_()
             assert a.array.tolist() == [2.0, 3.0]
 
+    @pytest.mark.parametrize("lent", ["array", "view", "memory", "buffer"])
+    def test_a_rule_that_lends_the_same_array_each_time(self, lent):
+        kept = np.full((2, 2), 3.0)
+        view, buffer = kept.T, bytearray(kept.tobytes())
+        lend = {
+            "array": lambda: kept,
+            "view": lambda: view,
+            "memory": lambda: kept.T,
+            "buffer": lambda: np.frombuffer(buffer).reshape(2, 2),
+        }[lent]
+        with scratch_registry():
+            op = tj.primitive(
+                "lends",
+                lambda x: 3 * x,
+                vjp=lambda g, out, x: lend(),
+                jacobian=lambda out, x: Diagonal(np.full(4, 3.0)),
+            )
+            for uses in (1, 2, 3):
+                x = tj.tensor(np.ones((2, 2)), requires_grad=True)
+                y = x * 1.0
+                (sum(op(y) for _ in range(uses)) + y[0]).sum().backward()
+                op(x).sum().backward()
+                assert x.grad.tolist() == [[3.0 * uses + 5.0] * 2, [3.0 * uses + 3.0] * 2]
+                x.grad.zero_()
+                x.grad = None
+                op(x).sum().backward()
+                x.grad.zero_()
+                assert lend().tolist() == [[3.0, 3.0], [3.0, 3.0]]
+
+    def test_each_reference_counts(self):
+        array = np.zeros((2, 3))
+        assert versions.alone(array)
+        holders = [array]
+        assert not versions.alone(array)
+        assert versions.alone(array, held=2)
+        holders.append(array.T)
+        assert not versions.alone(array, held=2)
+        view = np.zeros((2, 3)).T
+        assert versions.alone(view)
+        holders.append(view.base)
+        assert not versions.alone(view)
+        holders[:] = [view]
+        assert not versions.alone(view)
+        assert versions.alone(view, held=2)
+
 
 class TestHooks:
     def test_replace_and_remove(self):

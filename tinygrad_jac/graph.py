@@ -20,7 +20,7 @@ import numpy as np
 from . import versions
 from .errors import GradientError, ShapeError, UnsavedError
 from .modes import mode
-from .versions import owner_of, rewritten, tick
+from .versions import alone, owner_of, rewritten, tick
 
 if TYPE_CHECKING:
     from .primitive import Primitive
@@ -279,7 +279,7 @@ def walk_back(
             primitive = node.primitive
             if primitive is None if asked is None else node in asked:
                 c = earlier = total = None  # or else these variables count as somebody who refers to the cotangent
-                found[node] = g = g if create_graph or _is_ours(g, variables=2) else np.array(g)
+                found[node] = g = g if create_graph or (_is_whole(g) and alone(g)) else np.array(g)
             if primitive is None:
                 continue
             if observer is not None:
@@ -294,7 +294,7 @@ def walk_back(
                     continue
                 used = True
                 earlier = pending.get(parent)
-                ours = earlier is not None and (parent in owned or _is_ours(earlier, variables=3))
+                ours = earlier is not None and (parent in owned or (_is_whole(earlier) and alone(earlier, held=2)))
                 try:
                     add = primitive.accumulate[index] if ours and primitive.accumulate and not create_graph else None
                     if add is not None:
@@ -335,16 +335,15 @@ def walk_back(
     return found
 
 
-def _is_ours(c: Array, variables: int) -> bool:
-    """Whether a cotangent may be written into, or handed out as it is: nobody else refers to its memory.
+def _is_whole(c: Array) -> bool:
+    """Whether a cotangent may be written into, or handed out as it is, if it is the walk's own.
 
     A rule may return its cotangent, a view of one, or even something that is saved: those belong to somebody. What it
-    allocated belongs to the walk, and so does a transpose of it once that is all that is left of it. Not copying that
-    makes the Jacobian of ``x @ w.T`` by ``w`` five times faster.
+    allocated belongs to the walk, and so does a transpose of it once that is all that is left of it: then it is
+    `alone`. Not copying that makes the Jacobian of ``x @ w.T`` by ``w`` five times faster.
     """
-    if type(c) is not np.ndarray or not c.flags.writeable or (c.base is not None and c.size != np.size(c.base)):
-        return False  # part of an array would keep the rest alive
-    return versions.alone(c, variables)
+    # Part of an array would keep the rest alive.
+    return type(c) is np.ndarray and c.flags.writeable and (c.base is None or c.size == np.size(c.base))
 
 
 def check_current(variables: Iterable[Any]) -> None:

@@ -120,20 +120,20 @@ def _apart(operand: Any, array: np.ndarray[Any, Any]) -> Any:
 
 def _check_history(target: Any, name: str) -> None:
     """Refuse to record a change that some other tensor would show in its values, but not in its gradient."""
-    node = target.node
-    if node is None and not alone(target.array):
+    node, array = target.node, target.array
+    if node is None and not alone(array, held=2):
         raise GradientError(
-            f"'{name}' would write values that depend on a gradient into memory of shape {target.array.shape} that "
+            f"'{name}' would write values that depend on a gradient into memory of shape {array.shape} that "
             "another tensor or array shows as well, which would not know of it: write to the whole tensor at once "
             "(out[0, 1] = v, not out[0][1] = v), before views of it are taken"
         )
     # A view may be one of a leaf: look through the ops that it went through. What owns its memory is no view, so that
     # a long chain of ops changed in place is not followed at every step.
-    while target.array.base is not None and node is not None and node.primitive is not None and len(node.parents) == 1:
+    while array.base is not None and node is not None and node.primitive is not None and len(node.parents) == 1:
         node = node.parents[0]
     if isinstance(node, Leaf):
         owner = node.owner()
-        if owner is not None and owner_of(owner.array) is owner_of(target.array):
+        if owner is not None and owner_of(owner.array) is owner_of(array):
             refuse_leaf(owner, name)
 
 

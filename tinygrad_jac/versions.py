@@ -77,24 +77,26 @@ def changes_since(array: np.ndarray[Any, Any], order: int) -> tuple[int, int]:
     return (found.count, sum(t > order for t in found.ticks)) if found else (0, 0)
 
 
-def alone(array: np.ndarray[Any, Any], variables: int = 1) -> bool:
-    """Whether nothing but so many variables of the callers refers to an array, and nothing else to its memory.
+def alone(array: np.ndarray[Any, Any], held: int = 1) -> bool:
+    """Whether nothing refers to an array but the caller, so many times, and nothing else to its memory.
 
-    No view of it, no owner besides it, nobody who saved it: what is written into it is seen nowhere else.
+    No view of it, no owner besides it, not even one that is no array, nobody who saved it: what is written into it is
+    seen nowhere else. The caller gives one of its own variables, which counts. What a function is given may count or
+    not, Pythons differ in that: so it is measured here (`_ALONE`), one call deep; do not hand it on from call to call.
     """
-    held = owner_of(array)
-    of_array, of_memory = _ALONE[held is array]
-    more = sys.getrefcount(array) - of_array
-    if more >= variables:
+    memory = owner_of(array)
+    of_array, of_memory = _ALONE[memory is array]
+    if sys.getrefcount(array) - of_array >= held:
         return False
-    if held is array:
-        return array.base is None  # or else something that is no array owns the memory
-    return array.base is held and sys.getrefcount(held) <= of_memory  # what is in between, others may hold
+    if memory is array:
+        return array.base is None
+    # What is in between, others may hold.
+    return array.base is memory and memory.base is None and sys.getrefcount(memory) <= of_memory
 
 
 def _references(array: np.ndarray[Any, Any]) -> tuple[int, int]:
-    held = owner_of(array)
-    return sys.getrefcount(array), sys.getrefcount(held)
+    memory = owner_of(array)
+    return sys.getrefcount(array), sys.getrefcount(memory)
 
 
 def _measure() -> tuple[tuple[int, int], tuple[int, int]]:
