@@ -91,7 +91,7 @@ def alone(array: np.ndarray[Any, Any], held: int = 1) -> bool:
     if memory is array:
         return array.base is None
     # What is in between, others may hold.
-    return array.base is memory and memory.base is None and sys.getrefcount(memory) <= of_memory
+    return memory.base is None and array.base is memory and sys.getrefcount(memory) <= of_memory
 
 
 def _references(array: np.ndarray[Any, Any]) -> tuple[int, int]:
