@@ -73,6 +73,22 @@ def test_masked_entries_do_not_matter_whatever_their_size(factor, dtype):
     np.testing.assert_allclose(found, normalization.masked_softmax(x, mask), rtol=1e-5, atol=1e-30)
 
 
+@pytest.mark.parametrize("hidden", [math.nan, math.inf, -math.inf, -3e38, 1e4])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_what_is_masked_does_not_matter_whatever_it_is(hidden, dtype):
+    x = np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]])
+    mask = np.array([[True, False, True], [False, False, False]])
+    with np.errstate(over="ignore"):
+        y = tj.tensor(np.where(mask, x, hidden).astype(dtype), requires_grad=True)
+    found = normalization.masked_softmax(y, mask)
+    e = math.exp(2.0)
+    rtol = 2 * np.finfo(dtype).eps
+    np.testing.assert_allclose(found.detach(), [[1 / (1 + e), 0, e / (1 + e)], [0, 0, 0]], rtol=rtol)
+    found.backward(np.array([[1.0, 1.0, 0.0], [1.0, 2.0, 3.0]]))
+    slope = e / (1 + e) ** 2
+    np.testing.assert_allclose(y.grad, [[slope, 0, -slope], [0, 0, 0]], rtol=4 * rtol)
+
+
 @pytest.mark.parametrize("shift", [0.0, 80.0, -80.0, 700.0, -700.0])
 @pytest.mark.parametrize("masked", [False, True])
 def test_every_way_to_the_softmax_gives_the_same(shift, masked):

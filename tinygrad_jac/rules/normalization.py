@@ -48,7 +48,8 @@ def weights(x: Any, axis: int, mask: Any = None) -> Any:
             e /= total
             return e
     if mask is not None:
-        x = np.where(mask | ~np.logical_or.reduce(mask, axis=axis, keepdims=True), x, -math.inf)
+        # In a row that allows none, anything finite will do: it is multiplied by 0 in the end.
+        x = np.where(np.logical_or.reduce(mask, axis=axis, keepdims=True), np.where(mask, x, -math.inf), 0)
     _, e = _exponentials(x, axis)
     e /= np.add.reduce(e, axis=axis, keepdims=True)
     return e if mask is None else np.multiply(e, mask, out=e)
