@@ -175,6 +175,20 @@ def test_one_tensor_stays_one_and_shared_memory_stays_shared():
     assert len(packed(dict(w=w, row=w[1]))) < len(packed(dict(w=w, row=w[1].clone())))
 
 
+def test_a_view_whose_entries_share_memory_is_not_written_to():
+    x = tj.arange(6.0)
+    windows = np.lib.stride_tricks.sliding_window_view(x.numpy(), 3)
+    obj = {"x": x, "expanded": x.expand(4, 6), "windows": windows, "turned": x.reshape(2, 3).T, "every": x[::2]}
+    back = there_and_back(obj)
+    assert_same(obj, back)
+    with pytest.raises(ValueError, match="read-only or shared"):
+        back["expanded"].add_(1)
+    assert not back["windows"].flags.writeable
+    back["turned"].add_(1)
+    back["every"].add_(1)
+    assert back["expanded"][3].tolist() == [2.0, 2.0, 4.0, 4.0, 6.0, 6.0]
+
+
 def test_sharing_is_not_invented():
     flat = tj.arange(6.0)
     back = there_and_back({"left": flat[:4], "right": flat[2:], "even": flat[::2], "end": flat[4:]})

@@ -508,9 +508,18 @@ def _refuse_claims(members: list[zipfile.ZipInfo], length: int) -> None:
 
 
 def _view(files: dict[int, Array], of: int, offset: int, dtype: str, shape: list[int], strides: list[int]) -> Array:
-    """A piece of another array's memory; NumPy checks that it does not reach beyond."""
+    """A piece of another array's memory; NumPy checks that it does not reach beyond.
+
+    Where its own entries may share memory, as after ``expand``, it is read-only, as what was saved.
+    """
     memory = files[of].reshape(-1, order="A")
-    return np.ndarray(tuple(shape), _dtype(dtype), memory, offset, tuple(strides))
+    view: Array = np.ndarray(tuple(shape), _dtype(dtype), memory, offset, tuple(strides))
+    reach = view.itemsize
+    for stride, size in sorted((abs(stride), size) for stride, size in zip(strides, shape) if size > 1):
+        if stride < reach:
+            view.flags.writeable = False
+        reach += stride * (size - 1)
+    return view
 
 
 def _dtype(text: str) -> np.dtype[Any]:
