@@ -862,6 +862,16 @@ class TestHooks:
         z.sum().backward()
         assert z.grad.array.tolist() == [10.0, 10.0]
 
+    def test_what_is_retained_and_asked_for_is_accumulated_once(self):
+        x = leaf(1.0, 2.0)
+        y = x * 2
+        y.retain_grad()
+        (y * y).sum().backward(inputs=[y], retain_graph=True)
+        assert y.grad.array.tolist() == [4.0, 8.0]
+        (y * y).sum().backward(inputs=[x, y])
+        assert y.grad.array.tolist() == [8.0, 16.0]
+        assert x.grad.array.tolist() == [8.0, 16.0]
+
     def test_hooks_stay_with_a_leaf_whose_data_are_replaced(self):
         x, seen = leaf(1.0), []
         x.register_hook(seen.append)

@@ -56,7 +56,7 @@ def backward(
             if isinstance(node, Leaf):
                 owner = node.owner()
             else:
-                owner = next((t for t in _listed(inputs) if t.node is node), None)
+                owner = next((t for t in _listed(inputs) if t.node is node and not t.retains_grad), None)
             if owner is not None:
                 accumulate(owner, cotangent)
                 for hook in [*node.extras.get("accumulated", {}).values()] if node.extras else ():
