@@ -559,3 +559,22 @@ def test_wrong_packing():
     ):
         with pytest.raises(ValueError, match=text):
             call()
+
+
+def test_what_a_walk_left_may_be_taken_by_another_thread(monkeypatch, double):
+    class Emptied(recurrent._Kept):
+        """As if somebody else took all of it as soon as it is there."""
+
+        @property
+        def latest(self):
+            return None, {}
+
+        @latest.setter
+        def latest(self, given):
+            given[1].clear()
+
+    layer, x = nn.LSTM(2, 3), tj.tensor(randn(4, 1, 2), requires_grad=True)
+    expected = tj.autograd.grad(layer(x)[0].sum(), [x, *layer.parameters()])
+    monkeypatch.setattr(recurrent, "_Kept", Emptied)
+    for found, e in zip(tj.autograd.grad(layer(x)[0].sum(), [x, *layer.parameters()]), expected, strict=True):
+        np.testing.assert_array_equal(found, e)

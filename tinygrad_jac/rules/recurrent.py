@@ -298,8 +298,9 @@ def _back(
     c = found.pop(name, None) if name in found and np.array_equal(start, g) else None
     if c is None:
         start = np.array(g, order="C")
-        residual.latest = start, found = start, _walk(start, out, state, weight, cell, sizes, residual.steps)
+        found = _walk(start, out, state, weight, cell, sizes, residual.steps)
         c = found.pop(name)
+        residual.latest = start, found  # now other threads may take from it
     return c.reshape(lead + c.shape[1:])
 
 
