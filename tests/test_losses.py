@@ -508,3 +508,9 @@ def test_large_logits_against_pytorch(name, dtype, rtol):
     expected.backward()
     np.testing.assert_allclose(found.item(), expected.item(), rtol=rtol)
     np.testing.assert_allclose(a.grad.array, b.grad.numpy(), rtol=rtol, atol=1e-9)
+
+
+def test_cross_entropy_of_integers():
+    for target in (tj.tensor([0, 1]), tj.tensor([[0.5, 0.5], [1.0, 0.0]])):
+        with pytest.raises(TypeError, match=r"logits are floats, not int64: convert them, as with \.float\(\)"):
+            L.cross_entropy(tj.tensor([[1, 2], [3, 4]]), target)

@@ -1245,3 +1245,35 @@ def test_the_order_of_a_parameter_dict_is_pytorchs():
             parameters.update({"d": library.ones(1), "c": library.ones(1)})
             orders.append([p.item() for p in library.nn.ParameterDict(parameters).parameters()] + list(parameters))
         assert orders[0] == orders[1]
+
+
+SIZES = {"Bilinear": (2, 2, 2), "GroupNorm": (2, 4), "PReLU": (), "Transformer": (4, 2, 1, 1, 4)}
+WITH_DEVICE = sorted(
+    name
+    for name in nn.__all__
+    if isinstance(getattr(nn, name), type)
+    and "device" in inspect.signature(getattr(nn, name)).parameters
+    and name != "RNNBase"
+)
+
+
+@pytest.mark.parametrize("name", WITH_DEVICE)
+def test_no_layer_is_made_on_another_device(name):
+    layer = getattr(nn, name)
+    sizes = SIZES.get(name) or ((2, 2, 1) if "Conv" in name else (4, 2) if inspect.signature(layer).parameters else ())
+    if name in ("PReLU", "LayerNorm", "RMSNorm") or "BatchNorm" in name or "InstanceNorm" in name:
+        sizes = sizes[:1]
+    layer(*sizes, device="cpu")
+    layer(*sizes, device=tj.device("cpu"))
+    for options in ({}, {"affine": False}, {"elementwise_affine": False}, {"bias": False}):
+        if options.keys() <= inspect.signature(layer).parameters.keys():
+            with pytest.raises(NotImplementedError, match="nothing can be sent to device 'cuda'"):
+                layer(*sizes, device="cuda", **options)
+
+
+@pytest.mark.parametrize("name", ["Conv2d", "ConvTranspose1d", "BatchNorm1d", "RNNCell", "LayerNorm"])
+def test_errors_of_a_call_name_the_layer(name):
+    with pytest.raises(TypeError, match=rf"^{name}\.__init__\(\) missing 1 required"):
+        getattr(nn, name)(*([1, 1] if "Conv" in name else [1] if name == "RNNCell" else []))
+    with pytest.raises(TypeError, match=rf"^{name}\.__init__\(\) got an unexpected keyword argument 'colour'"):
+        getattr(nn, name)(1, 1, 1, colour="red")

@@ -454,3 +454,24 @@ def test_memory_is_shared_with_pytorch():
     assert ours.tolist() == [0.0, 1.0, 2.0]
     with pytest.raises(tj.GradientError, match="detach"):
         torch.from_dlpack(leaf([1.0]))
+
+
+def test_a_gradient_that_does_not_fit_is_refused():
+    w = tj.ones(2, 3, requires_grad=True)
+    w.grad = given = tj.zeros(2, 3)
+    for wrong, error, message in (
+        (tj.ones(3), tj.ShapeError, r"a gradient of shape \(3,\) does not fit a tensor of shape \(2, 3\)"),
+        (
+            tj.ones(2, 3).double(),
+            TypeError,
+            r"dtype float64 does not fit a tensor of dtype float32: .* \.to\(float32\)",
+        ),
+        (np.ones((2, 3), np.float32), TypeError, "a gradient is a Tensor or None, not ndarray"),
+        (1.0, TypeError, "not float"),
+    ):
+        with pytest.raises(error, match=message):
+            w.grad = wrong
+        assert w.grad is given
+    w.grad = None
+    w.sum().backward()
+    assert w.grad.tolist() == [[1, 1, 1], [1, 1, 1]]

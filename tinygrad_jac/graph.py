@@ -150,11 +150,30 @@ class Variable:
     accumulated gradient (a Tensor of the same shape and dtype, or None).
     """
 
-    __slots__ = ("__weakref__", "array", "grad", "node")
+    __slots__ = ("__weakref__", "_grad", "array", "node")
 
     array: np.ndarray[Any, Any]
     node: Node | None
-    grad: Any
+    _grad: Any
+
+    @property
+    def grad(self) -> Any:
+        return self._grad
+
+    @grad.setter
+    def grad(self, gradient: Any) -> None:
+        if gradient is not None:
+            if not isinstance(gradient, Variable):
+                raise TypeError(f"a gradient is a Tensor or None, not {type(gradient).__name__}")
+            given, own = gradient.array, self.array
+            if given.shape != own.shape:
+                raise ShapeError(f"a gradient of shape {given.shape} does not fit a tensor of shape {own.shape}")
+            if given.dtype != own.dtype:
+                raise TypeError(
+                    f"a gradient of dtype {given.dtype} does not fit a tensor of dtype {own.dtype}: convert it with "
+                    f".to({own.dtype})"
+                )
+        self._grad = gradient
 
 
 _new = object.__new__
@@ -166,7 +185,7 @@ def wrap(array: Any, node: Node | None = None) -> Any:
     made = _new(Tensor)
     made.array = array
     made.node = node
-    made.grad = None
+    made._grad = None
     return made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -98,14 +99,15 @@ class MultiheadAttention(Module):
         self.batch_first = batch_first
         self.add_zero_attn = add_zero_attn
         together = self.kdim == self.vdim == embed_dim
+        made = functools.partial(unfilled, device=device, dtype=dtype)
         own = dict(q_proj_weight=embed_dim, k_proj_weight=self.kdim, v_proj_weight=self.vdim)
         for name, columns in own.items():
-            self.register_parameter(name, None if together else unfilled(embed_dim, columns, dtype=dtype))
-        self.register_parameter("in_proj_weight", unfilled(3 * embed_dim, embed_dim, dtype=dtype) if together else None)
-        self.register_parameter("in_proj_bias", unfilled(3 * embed_dim, dtype=dtype) if bias else None)
-        self.out_proj = NonDynamicallyQuantizableLinear(embed_dim, embed_dim, bias=bias, dtype=dtype)
+            self.register_parameter(name, None if together else made(embed_dim, columns))
+        self.register_parameter("in_proj_weight", made(3 * embed_dim, embed_dim) if together else None)
+        self.register_parameter("in_proj_bias", made(3 * embed_dim) if bias else None)
+        self.out_proj = NonDynamicallyQuantizableLinear(embed_dim, embed_dim, bias=bias, device=device, dtype=dtype)
         for name in ("bias_k", "bias_v"):
-            self.register_parameter(name, unfilled(1, 1, embed_dim, dtype=dtype) if add_bias_kv else None)
+            self.register_parameter(name, made(1, 1, embed_dim) if add_bias_kv else None)
         self._reset_parameters()
 
     def _reset_parameters(self) -> None:

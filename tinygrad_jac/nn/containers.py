@@ -255,5 +255,5 @@ class ParameterDict(_OfParameters, _Dict):
 
     def update(self, entries: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
         """Add or replace some; those of a plain dict in the order of their keys, as PyTorch does."""
-        in_order = not isinstance(entries, Mapping) or isinstance(entries, OrderedDict)
-        super().update(entries if in_order else sorted(entries.items()))
+        is_plain = isinstance(entries, Mapping) and not isinstance(entries, OrderedDict)
+        super().update(sorted(dict(entries).items()) if is_plain else entries)

@@ -28,7 +28,7 @@ class _Conv(Module):
 
     def _configure(
         self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any,
-        groups: int, bias: bool, padding_mode: str, dtype: Any, output_padding: Any = 0,
+        groups: int, bias: bool, padding_mode: str, device: Any, dtype: Any, output_padding: Any = 0,
     ) -> None:  # fmt: skip
         for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
             if groups < 1 or channels % groups:
@@ -51,8 +51,8 @@ class _Conv(Module):
         self.groups = groups
         self.padding_mode = padding_mode
         seen, made = (out_channels, in_channels) if self.transposed else (in_channels, out_channels)
-        self.weight = unfilled(made, seen // groups, *self.kernel_size, dtype=dtype)
-        self.register_parameter("bias", unfilled(out_channels, dtype=dtype) if bias else None)
+        self.weight = unfilled(made, seen // groups, *self.kernel_size, device=device, dtype=dtype)
+        self.register_parameter("bias", unfilled(out_channels, device=device, dtype=dtype) if bias else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -79,7 +79,7 @@ class _Forward(_Conv):
     ) -> None:  # fmt: skip
         super().__init__()
         self._configure(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, dtype
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype
         )
 
     def forward(self, input: Any) -> Any:
@@ -109,8 +109,8 @@ class _Transposed(_Conv):
     ) -> None:  # fmt: skip
         super().__init__()
         self._configure(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, dtype,
-            output_padding,
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device,
+            dtype, output_padding,
         )  # fmt: skip
 
     def forward(self, input: Any, output_size: Any = None) -> Any:

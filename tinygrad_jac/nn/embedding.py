@@ -66,7 +66,7 @@ class Embedding(Module):
         self.scale_grad_by_freq = scale_grad_by_freq
         self.sparse = sparse
         if _weight is None:
-            self.weight = unfilled(num_embeddings, embedding_dim, dtype=dtype)
+            self.weight = unfilled(num_embeddings, embedding_dim, device=device, dtype=dtype)
             self.reset_parameters()
         elif tuple(_weight.shape) != (num_embeddings, embedding_dim):
             raise ValueError(f"_weight has shape {tuple(_weight.shape)}, not {(num_embeddings, embedding_dim)}")

@@ -55,8 +55,8 @@ class Linear(Module):
         super().__init__()
         self.in_features = in_features
         self.out_features = out_features
-        self.weight = unfilled(out_features, in_features, dtype=dtype)
-        self.register_parameter("bias", unfilled(out_features, dtype=dtype) if bias else None)
+        self.weight = unfilled(out_features, in_features, device=device, dtype=dtype)
+        self.register_parameter("bias", unfilled(out_features, device=device, dtype=dtype) if bias else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -103,8 +103,8 @@ class Bilinear(Module):
         self.in1_features = in1_features
         self.in2_features = in2_features
         self.out_features = out_features
-        self.weight = unfilled(out_features, in1_features, in2_features, dtype=dtype)
-        self.register_parameter("bias", unfilled(out_features, dtype=dtype) if bias else None)
+        self.weight = unfilled(out_features, in1_features, in2_features, device=device, dtype=dtype)
+        self.register_parameter("bias", unfilled(out_features, device=device, dtype=dtype) if bias else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

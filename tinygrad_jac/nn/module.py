@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import types
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
@@ -84,6 +86,16 @@ class Module:
     _load_state_dict_pre_hooks: dict[int, Callable[..., Any]]
     _load_state_dict_post_hooks: dict[int, Callable[..., Any]]
     _is_hooked: bool  # whether a call has ever had hooks to run: one question in place of four
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # A constructor inherited from a private base bears the name of the class, as Python's errors about its call do.
+        init = cls.__init__
+        if init.__qualname__.startswith("_") and isinstance(init, types.FunctionType):
+            own = types.FunctionType(init.__code__, init.__globals__, "__init__", init.__defaults__, init.__closure__)
+            cls.__init__ = functools.update_wrapper(own, init)  # type: ignore[method-assign]
+            own.__kwdefaults__ = init.__kwdefaults__
+            own.__qualname__ = f"{cls.__qualname__}.__init__"
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         # Here and not in __init__, so that attributes can be registered from the first line of any subclass's own.

@@ -19,9 +19,10 @@ from .parameter import unfilled
 class _Affine(Module):
     """What the normalisations share: a weight, at first 1, and a bias, at first 0, both of which may be missing."""
 
-    def _make(self, shape: tuple[int, ...], weight: bool, bias: bool, dtype: Any) -> None:
-        self.register_parameter("weight", unfilled(*shape, dtype=dtype) if weight else None)
-        self.register_parameter("bias", unfilled(*shape, dtype=dtype) if bias else None)
+    def _make(self, shape: tuple[int, ...], weight: bool, bias: bool, device: Any, dtype: Any) -> None:
+        for name, wanted in (("weight", weight), ("bias", bias)):
+            made = unfilled(*shape, device=device, dtype=dtype)  # a device is refused in any case
+            self.register_parameter(name, made if wanted else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -78,7 +79,7 @@ class _OverBatch(_Affine):
             tracked = (wrap(means), wrap(variances), wrap(np.zeros((), np.int64)))
         for name, buffer in zip(("running_mean", "running_var", "num_batches_tracked"), tracked):
             self.register_buffer(name, buffer)
-        self._make((num_features,), affine, affine and bias, dtype)
+        self._make((num_features,), affine, affine and bias, device, dtype)
 
     def reset_running_stats(self) -> None:
         """Forget what was seen."""
@@ -207,13 +208,14 @@ class _OverTrailing(_Affine):
     """What `LayerNorm` and `RMSNorm` share: they normalise over the last axes, of a given shape."""
 
     def _configure(
-        self, normalized_shape: int | Sequence[int], eps: float | None, affine: bool, bias: bool, dtype: Any
-    ) -> None:
+        self, normalized_shape: int | Sequence[int], eps: float | None, affine: bool, bias: bool, device: Any,
+        dtype: Any,
+    ) -> None:  # fmt: skip
         sizes = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
         self.normalized_shape = sizes
         self.eps: Any = eps
         self.elementwise_affine = affine
-        self._make(sizes, affine, affine and bias, dtype)
+        self._make(sizes, affine, affine and bias, device, dtype)
 
     def extra_repr(self) -> str:
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
@@ -240,7 +242,7 @@ class LayerNorm(_OverTrailing):
         device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        self._configure(normalized_shape, eps, elementwise_affine, bias, dtype)
+        self._configure(normalized_shape, eps, elementwise_affine, bias, device, dtype)
 
     def forward(self, input: Any) -> Any:
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
@@ -270,7 +272,7 @@ class RMSNorm(_OverTrailing):
         dtype: Any = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        self._configure(normalized_shape, eps, elementwise_affine, False, dtype)
+        self._configure(normalized_shape, eps, elementwise_affine, False, device, dtype)
 
     def forward(self, input: Any) -> Any:
         return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
@@ -307,7 +309,7 @@ class GroupNorm(_Affine):
         self.num_channels = num_channels
         self.eps = eps
         self.affine = affine
-        self._make((num_channels,), affine, affine and bias, dtype)
+        self._make((num_channels,), affine, affine and bias, device, dtype)
 
     def forward(self, input: Any) -> Any:
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..devices import on_cpu
 from ..dtypes import get_default_dtype
 from ..graph import Variable
 from ..tensor import Tensor
@@ -95,8 +96,18 @@ def zero_grad_of(parameter: Any, set_to_none: bool) -> None:
         mark_changed(grad.array)
 
 
-def unfilled(*shape: int, dtype: Any = None) -> Parameter:
-    """A Parameter of a shape, in the default dtype unless one is given, to be filled by an initialisation."""
+def unfilled(*shape: int, device: Any = None, dtype: Any = None) -> Parameter:
+    """A Parameter of a shape, in the default dtype unless one is given, to be filled by an initialisation.
+
+    Raises
+    ------
+    OutOfScopeError
+        The device is not the CPU.
+    ValueError
+        A size is negative.
+    """
+    if device is not None:
+        on_cpu(device)
     if any(size < 0 for size in map(operator.index, shape)):
         raise ValueError(f"a parameter of shape {shape} would have a negative size")
     return Parameter(np.empty(shape, dtype=dtype or get_default_dtype()))

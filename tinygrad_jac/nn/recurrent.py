@@ -54,13 +54,13 @@ class _Recurrent(Module):
         self.bias = bias
         self._cell = cell
 
-    def _register(self, suffix: str, inputs: int, hidden: int, dtype: Any) -> None:
+    def _register(self, suffix: str, inputs: int, hidden: int, device: Any, dtype: Any) -> None:
         """The parameters of one layer in one direction, or of a cell."""
         rows = self._cell.gates * self.hidden_size
-        setattr(self, f"weight_ih{suffix}", unfilled(rows, inputs, dtype=dtype))
-        setattr(self, f"weight_hh{suffix}", unfilled(rows, hidden, dtype=dtype))
+        setattr(self, f"weight_ih{suffix}", unfilled(rows, inputs, device=device, dtype=dtype))
+        setattr(self, f"weight_hh{suffix}", unfilled(rows, hidden, device=device, dtype=dtype))
         for name in (f"bias_ih{suffix}", f"bias_hh{suffix}"):
-            self.register_parameter(name, unfilled(rows, dtype=dtype) if self.bias else None)
+            self.register_parameter(name, unfilled(rows, device=device, dtype=dtype) if self.bias else None)
 
     def reset_parameters(self) -> None:
         """Draw the parameters anew."""
@@ -114,9 +114,9 @@ class RNNBase(_Recurrent):
         width = proj_size or hidden_size
         for layer, suffixes in enumerate(self._suffixes):
             for suffix in suffixes:
-                self._register(suffix, width * len(directions) if layer else input_size, width, dtype)
+                self._register(suffix, width * len(directions) if layer else input_size, width, device, dtype)
                 if proj_size:
-                    setattr(self, f"weight_hr{suffix}", unfilled(proj_size, hidden_size, dtype=dtype))
+                    setattr(self, f"weight_hr{suffix}", unfilled(proj_size, hidden_size, device=device, dtype=dtype))
         self.reset_parameters()
 
     @property
@@ -304,7 +304,7 @@ class RNN(RNNBase):
         dtype: Any = None,
     ) -> None:  # fmt: skip
         options = (num_layers, bias, batch_first, dropout, bidirectional)
-        super().__init__(_plain(nonlinearity), input_size, hidden_size, *options, dtype=dtype)
+        super().__init__(_plain(nonlinearity), input_size, hidden_size, *options, device=device, dtype=dtype)
         self.nonlinearity = nonlinearity
 
 
@@ -335,7 +335,7 @@ class LSTM(RNNBase):
         dropout: float = 0.0, bidirectional: bool = False, proj_size: int = 0, device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         options = (num_layers, bias, batch_first, dropout, bidirectional, proj_size)
-        super().__init__(LSTM_CELL, input_size, hidden_size, *options, dtype=dtype)
+        super().__init__(LSTM_CELL, input_size, hidden_size, *options, device=device, dtype=dtype)
 
 
 class GRU(RNNBase):
@@ -357,7 +357,7 @@ class GRU(RNNBase):
         dropout: float = 0.0, bidirectional: bool = False, device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         options = (num_layers, bias, batch_first, dropout, bidirectional)
-        super().__init__(GRU_CELL, input_size, hidden_size, *options, dtype=dtype)
+        super().__init__(GRU_CELL, input_size, hidden_size, *options, device=device, dtype=dtype)
 
 
 # ------------------------------------------------------------------------------------------------ cells
@@ -366,9 +366,9 @@ class GRU(RNNBase):
 class RNNCellBase(_Recurrent):
     """The base of `RNNCell`, `LSTMCell` and `GRUCell`: one step."""
 
-    def __init__(self, cell: Cell, input_size: int, hidden_size: int, bias: bool, dtype: Any) -> None:
+    def __init__(self, cell: Cell, input_size: int, hidden_size: int, bias: bool, device: Any, dtype: Any) -> None:
         super().__init__(cell, input_size, hidden_size, bias)
-        self._register("", input_size, hidden_size, dtype)
+        self._register("", input_size, hidden_size, device, dtype)
         self.reset_parameters()
 
     def forward(self, input: Any, hx: Any = None) -> Any:
@@ -440,7 +440,7 @@ class RNNCell(RNNCellBase):
         self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh", device: Any = None,
         dtype: Any = None,
     ) -> None:  # fmt: skip
-        super().__init__(_plain(nonlinearity), input_size, hidden_size, bias, dtype)
+        super().__init__(_plain(nonlinearity), input_size, hidden_size, bias, device, dtype)
         self.nonlinearity = nonlinearity
 
 
@@ -450,7 +450,7 @@ class LSTMCell(RNNCellBase):
     def __init__(
         self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None, dtype: Any = None
     ) -> None:
-        super().__init__(LSTM_CELL, input_size, hidden_size, bias, dtype)
+        super().__init__(LSTM_CELL, input_size, hidden_size, bias, device, dtype)
 
 
 class GRUCell(RNNCellBase):
@@ -459,4 +459,4 @@ class GRUCell(RNNCellBase):
     def __init__(
         self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None, dtype: Any = None
     ) -> None:
-        super().__init__(GRU_CELL, input_size, hidden_size, bias, dtype)
+        super().__init__(GRU_CELL, input_size, hidden_size, bias, device, dtype)

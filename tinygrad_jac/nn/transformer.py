@@ -48,14 +48,14 @@ class _Layer(Module):
             activation = ACTIVATIONS[activation]
         blocks = range(1, len(self.attentions) + 2)
         for name in self.attentions:
-            attention = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, dtype=dtype)
-            self.add_module(name, attention)
-        self.linear1 = Linear(d_model, dim_feedforward, bias, dtype=dtype)
+            options = dict(batch_first=batch_first, device=device, dtype=dtype)
+            self.add_module(name, MultiheadAttention(d_model, nhead, dropout, bias, **options))
+        self.linear1 = Linear(d_model, dim_feedforward, bias, device=device, dtype=dtype)
         self.dropout = Dropout(dropout)
-        self.linear2 = Linear(dim_feedforward, d_model, bias, dtype=dtype)
+        self.linear2 = Linear(dim_feedforward, d_model, bias, device=device, dtype=dtype)
         self.norm_first = norm_first
         for k in blocks:
-            self.add_module(f"norm{k}", LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype))
+            self.add_module(f"norm{k}", LayerNorm(d_model, layer_norm_eps, bias=bias, device=device, dtype=dtype))
         for k in blocks:
             self.add_module(f"dropout{k}", Dropout(dropout))
         self.activation = activation
@@ -263,13 +263,13 @@ class Transformer(Module):
         options = (d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias)
 
         def norm() -> LayerNorm:
-            return LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
+            return LayerNorm(d_model, layer_norm_eps, bias=bias, device=device, dtype=dtype)
 
         self.encoder = custom_encoder or TransformerEncoder(
-            TransformerEncoderLayer(*options, dtype=dtype), num_encoder_layers, norm()
+            TransformerEncoderLayer(*options, device=device, dtype=dtype), num_encoder_layers, norm()
         )
         self.decoder = custom_decoder or TransformerDecoder(
-            TransformerDecoderLayer(*options, dtype=dtype), num_decoder_layers, norm()
+            TransformerDecoderLayer(*options, device=device, dtype=dtype), num_decoder_layers, norm()
         )
         self._reset_parameters()
         self.d_model = d_model

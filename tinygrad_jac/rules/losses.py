@@ -238,7 +238,7 @@ def cross_entropy(
     ShapeError
         Input and target do not fit.
     TypeError
-        Class indices are not integers, or class probabilities not floats.
+        Logits are not floats, class indices not integers, or class probabilities not floats.
     ValueError
         ``label_smoothing`` is not between 0 and 1.
 
@@ -261,6 +261,8 @@ def cross_entropy(
     """
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing must be between 0 and 1, not {label_smoothing}")
+    if x.dtype.kind != "f":
+        raise TypeError(f"cross_entropy: logits are floats, not {x.dtype}: convert them, as with .float()")
     _check_weight("cross_entropy", x, weight)
     if np.shape(target) == x.shape:
         return _with_probabilities(x, target, weight, label_smoothing, reduction, size_average, reduce)
