@@ -23,7 +23,6 @@ version = release = tinygrad_jac.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax", "api_pages"]
 exclude_patterns = ["_build", "scripts"]
 nitpicky = True  # a reference that leads nowhere is a warning, and CI turns warnings into errors
-suppress_warnings = ["ref.python"]  # a type in a docstring that is the name of several attributes: "shape"
 
 # -- Markdown
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "deflist"]
@@ -35,7 +34,7 @@ autodoc_typehints = "none"  # nearly all arguments are whatever speaks NumPy; th
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False
 napoleon_google_docstring = False
-napoleon_use_ivar = True
+napoleon_custom_sections = [("Attributes", "params_style")]
 napoleon_use_param = False  # types are words here, "array or Tensor"
 napoleon_use_rtype = False
 default_role = "py:obj"  # `name`: a link where there is such an object, code where there is none (api_pages.py)

@@ -48,6 +48,7 @@ class TestNames:
             ("``|x|`` and |x|, *not* `this*`", r"``|x|`` and \|x\|, *not* `this*`"),
             ("(*lead, m) and (*lead, n)", r"(\*lead, m) and (\*lead, n)"),
             ("* **One**: x * y", r"* **One**: x \* y"),
+            ("`Parameter`s of ``list``s", r"`Parameter`\ s of ``list``\ s"),
             (">>> 2 * 3", ">>> 2 * 3"),
         ],
     )

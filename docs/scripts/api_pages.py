@@ -4,9 +4,9 @@ A page of ``docs/api`` groups names by subject::
 
     .. public:: tinygrad_jac
 
-       abs=absolute neg=negative exp
+       abs absolute neg negative exp
 
-Names joined by ``=`` are one object, shown once. What another page shows already is a line with a link. The build, and
+Names of one object are shown together. What another page shows already is a line with a link. The build, and
 ``tests/test_site.py``, fail if a name in some ``__all__`` is on no page, or a name on a page does not exist.
 """
 
@@ -37,7 +37,7 @@ def listed(folder: Path = API) -> dict[str, list[str]]:
     for page in order:
         text = (folder / f"{page}.rst").read_text(encoding="utf-8")
         for module, block in re.findall(r"^\.\. public:: ([\w.]+)\n((?:\n| +\S.*)+)", text, re.M):
-            found.setdefault(module, []).extend(re.split(r"[\s=]+", block.strip()))
+            found.setdefault(module, []).extend(block.split())
     return found
 
 
@@ -113,12 +113,17 @@ def as_rst(lines: list[str]) -> list[str]:
     That is ``|x|`` and the stars of shapes, ``(*lead, n)``. *Emphasis* stays.
     """
     meant = r"``.+?``|`[^`]+`|^ *\* |\*\*\S.*?\*\*|(?<![\w*])\*(?=[^\s*])[^*]*(?<=[^\s*(])\*(?![\w*])"
-    either = re.compile(rf"{meant}|(?P<literal>\*+|\|)")
+    either = re.compile(rf"({meant})(?P<glued>(?<=`)(?=\w))?|(?P<literal>\*+|\|)")
+
+    def taken(m: re.Match[str]) -> str:
+        if m["literal"]:
+            return re.sub(r"(.)", r"\\\1", m[0])
+        return m[0] if m["glued"] is None else rf"{m[0]}\ "  # `Parameter`s
+
     out, verbatim = [], False
     for line in lines:
         verbatim = bool(line.strip()) and (verbatim or line.lstrip().startswith(">>>"))
-        escaped = either.sub(lambda m: re.sub(r"(.)", r"\\\1", m[0]) if m["literal"] else m[0], line)
-        out.append(line if verbatim else escaped)
+        out.append(line if verbatim else either.sub(taken, line))
     return out
 
 
@@ -154,17 +159,17 @@ def setup(app: Any) -> dict[str, bool]:
             name = self.arguments[0]
             module = importlib.import_module(name)
             lines = [f".. py:currentmodule:: {name}", ""]
-            for entry in " ".join(self.content).split():
-                lines += self.entry(module, entry.split("="))
+            together: dict[Any, list[str]] = {}
+            for n in " ".join(self.content).split():
+                found = getattr(module, n)
+                together.setdefault(found if isinstance(found, np.dtype) else id(found), []).append(n)
+            for names in together.values():
+                lines += self.entry(module, names)
             return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=False)
 
         def entry(self, module: ModuleType, names: list[str]) -> list[str]:
             found = getattr(module, names[0])
             kind = kind_of(found)
-            for name in names[1:]:
-                other = getattr(module, name)
-                if other is not found and other != found:
-                    raise self.error(f"{names[0]} and {name} are two objects")
             if kind in ("class", "exception") and home[id(found)] == f"{module.__name__}.{names[0]}":
                 whole = ["   :undoc-members:", "   :inherited-members: object"] if found is Tensor else []
                 return [f".. auto{kind}:: {module.__name__}.{names[0]}", "   :members:", *whole, ""]
@@ -209,6 +214,11 @@ def setup(app: Any) -> dict[str, bool]:
     def before_napoleon(app: Any, what: str, name: str, found: Any, options: Any, lines: list[str]) -> None:
         lines[:] = as_rst(lines)
 
+    def after_napoleon(app: Any, what: str, name: str, found: Any, options: Any, lines: list[str]) -> None:
+        text = as_rst((inspect.getdoc(found) or "").splitlines())
+        if what in ("property", "attribute") and not any(line.startswith("---") for line in text):
+            lines[:] = text  # napoleon takes what precedes a colon for a type
+
     def resolve(app: Any, env: Any, node: Any, content: Any) -> Any:
         """`name` in a docstring: an object of that name, wherever it is; code if there is none."""
         if node.get("refdomain") != "py" or node.get("reftype") not in ("obj", "class", "exc", "data"):
@@ -216,6 +226,8 @@ def setup(app: Any) -> dict[str, bool]:
         target = node["reftarget"].lstrip(".~")
         objects = env.domains.python_domain.objects
         known = [name for name in objects if name == target or name.endswith(f".{target}")]
+        if node["reftype"] == "class":  # of a type: bool is Python's there, not the dtype
+            known = [name for name in known if objects[name].objtype in ("class", "exception")]
         if not known or node["reftype"] == "data":
             return content
         here = node.get("py:module") or "tinygrad_jac"
@@ -227,6 +239,7 @@ def setup(app: Any) -> dict[str, bool]:
     app.add_directive("tensor-methods", TensorMethods)
     app.connect("autodoc-skip-member", in_the_table)
     app.connect("autodoc-process-docstring", before_napoleon, priority=100)
+    app.connect("autodoc-process-docstring", after_napoleon, priority=900)
     app.connect("builder-inited", read_pages)
     app.connect("missing-reference", resolve)
     return {"parallel_read_safe": False, "parallel_write_safe": True}
