@@ -872,6 +872,39 @@ class TestHooks:
         assert y.grad.array.tolist() == [8.0, 16.0]
         assert x.grad.array.tolist() == [8.0, 16.0]
 
+    def test_hooks_stay_with_a_leaf_that_requires_no_gradient_for_a_while(self):
+        x, seen, stepped = leaf(1.0), [], []
+        x.register_hook(seen.append)
+        handle = x.register_post_accumulate_grad_hook(stepped.append)
+        x.requires_grad_(False)
+        x.requires_grad_(True)
+        (x * x).sum().backward()
+        assert (len(seen), len(stepped)) == (1, 1)
+        handle.remove()
+        (x * x).sum().backward()
+        assert (len(seen), len(stepped)) == (2, 1)
+
+    def test_a_leaf_that_requires_no_gradient_any_more_gets_none(self):
+        x, w, stepped = leaf(1.0), leaf(2.0), []
+        x.register_post_accumulate_grad_hook(stepped.append)
+        y = (x * w).sum()
+        x.requires_grad_(False)
+        y.backward()
+        assert x.grad is None
+        assert not stepped
+        assert w.grad.tolist() == [1.0]
+
+    @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
+    def test_a_copy_has_hooks_of_its_own(self, duplicate):
+        x, of_x, of_y = leaf(1.0), [], []
+        x.register_hook(of_x.append)
+        y = duplicate(x)
+        y.register_hook(of_y.append)
+        x.sum().backward()
+        assert (len(of_x), len(of_y)) == (1, 0)
+        y.sum().backward()
+        assert (len(of_x), len(of_y)) == (1, 1)
+
     def test_hooks_stay_with_a_leaf_whose_data_are_replaced(self):
         x, seen = leaf(1.0), []
         x.register_hook(seen.append)

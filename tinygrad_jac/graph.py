@@ -147,13 +147,15 @@ class Variable:
     """An array and its place in the graph: what `Tensor` adds operators and methods to.
 
     ``array`` is the ndarray, ``node`` None for a constant, a `Leaf` or the `Node` that computed it, ``grad`` the
-    accumulated gradient (a Tensor of the same shape and dtype, or None).
+    accumulated gradient (a Tensor of the same shape and dtype, or None). ``_hooks`` is set on what was a leaf and
+    requires no gradient now: the hooks that it had, for when it requires one again.
     """
 
-    __slots__ = ("__weakref__", "_grad", "array", "node")
+    __slots__ = ("__weakref__", "_grad", "_hooks", "array", "node")
 
     array: np.ndarray[Any, Any]
     node: Node | None
+    _hooks: dict[str, Any] | None
     _grad: Any
 
     @property

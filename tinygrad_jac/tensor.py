@@ -198,6 +198,8 @@ class Tensor(Variable):
         if not requires_grad:
             if self.node is not None and not isinstance(self.node, Leaf):
                 raise GradientError("only leaves can stop requiring a gradient: use detach() on a computed tensor")
+            if self.node is not None:
+                self._hooks = self.node.extras
             self.node = None
         elif self.node is None:
             if self.dtype.kind != "f":
@@ -206,6 +208,7 @@ class Tensor(Variable):
                     "with .float()"
                 )
             self.node = Leaf(self)
+            self.node.extras = getattr(self, "_hooks", None)
         return self
 
     @property
@@ -291,13 +294,13 @@ class Tensor(Variable):
         made = memo[id(self)] = self.__copy__()
         made.array = self.array.copy()
         made.grad = copy.deepcopy(self.grad, memo)
-        made._renew_leaf()
         return made
 
     def __copy__(self) -> Any:
         made = object.__new__(type(self))
         made.array, made.node, made.grad = self.array, self.node, self.grad
-        made._renew_leaf()
+        if isinstance(self.node, Leaf):
+            made.node = Leaf(made)  # without the hooks, which are about the tensor that was copied
         return made
 
     def __reduce__(self) -> tuple[Any, ...]:

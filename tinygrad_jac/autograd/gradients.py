@@ -55,6 +55,8 @@ def backward(
         for node, cotangent in found.items():
             if isinstance(node, Leaf):
                 owner = node.owner()
+                if owner is not None and owner.node is None:
+                    continue  # no more, since this graph was recorded
             else:
                 owner = next((t for t in _listed(inputs) if t.node is node and not t.retains_grad), None)
             if owner is not None:
