@@ -424,6 +424,21 @@ class TestInPlace:
             y.backward()
         assert x.grad is None
 
+    @pytest.mark.parametrize("lent", [lambda x: x, lambda x: x[:1], lambda x: (x.shape, x)])
+    def test_a_residual_that_shows_an_argument_is_looked_at_too(self, lent):
+        with scratch_registry():
+            op = tj.primitive(
+                "lends", lambda x: (x * 2.0, lent(x)), saves="residual", vjp=lambda g, out, x, *, residual: g * 2.0,
+                jacobian=lambda out, x, *, residual: Diagonal(np.full(2, 2.0)),
+            )  # fmt: skip
+            x = leaf(1.0, 2.0)
+            a = x * 1.0
+            y = op(a).sum()
+            with tj.no_grad():
+                a.mul_(3.0)
+            with pytest.raises(tj.GradientError, match="'lends' saved for its gradient was changed in place"):
+                y.backward()
+
     def test_also_through_views_and_outside_of_the_graph(self):
         x = leaf(1.0, 2.0)
         h = x * 2

@@ -382,7 +382,8 @@ def check_current(variables: Iterable[Any]) -> None:
 
 def _check_saved(node: Node) -> None:
     """Raise where an array that ``node`` saved was changed in place since."""
-    for array in (node.out, *(node.args or ())):
+    residual = node.kwargs.get("residual")
+    for array in (node.out, *(node.args or ()), *(residual if isinstance(residual, tuple) else (residual,))):
         if not isinstance(array, np.ndarray):
             continue
         version, since = versions.changes_since(array, node.order)
