@@ -180,6 +180,8 @@ def _indices(name: str, x: Any, target: Any, ignore_index: int) -> tuple[Any, An
         )
     classes = x.shape[1] if x.ndim > 1 else x.shape[0]
     flat = target.reshape(-1)
+    if flat.dtype == np.int64 and not 0 <= ignore_index < classes and not (flat.view(np.uint64) >= classes).any():
+        return flat, None, target.shape  # the usual case, in one comparison: negative numbers are large unsigned ones
     counted = flat != ignore_index
     wrong = ((flat < 0) | (flat >= classes)) & counted
     if wrong.any():
