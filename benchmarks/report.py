@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import glob
 import math
 import os
 import platform
@@ -12,6 +10,8 @@ from datetime import date
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from tinygrad_jac.machine import blas
 
 from .measuring import Comparison, cores
 from .row import Row
@@ -35,7 +35,7 @@ def facts(threads: int) -> dict[str, Any]:
         "system": platform.platform(),
         "python": platform.python_version(),
         "versions": versions,
-        "blas": _blas(),
+        "blas": str(blas()),
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }
 
@@ -48,18 +48,6 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def _blas() -> str | None:
-    """The kernel that the OpenBLAS in NumPy's wheel has chosen for this processor: it decides what a product costs."""
-    import numpy as np
-
-    for path in glob.glob(os.path.join(os.path.dirname(np.__file__), os.pardir, "numpy.libs", "*openblas*")):
-        name = getattr(ctypes.CDLL(path), "scipy_openblas_get_corename64_", None)
-        if name is not None:
-            name.restype = ctypes.c_char_p
-            return f"OpenBLAS, kernel {name().decode()}"
-    return None
-
-
 def heading(about: dict[str, Any]) -> str:
     """The facts, in a few lines."""
     versions = ", ".join(f"{name} {version or '(not installed)'}" for name, version in about["versions"].items())
@@ -67,7 +55,7 @@ def heading(about: dict[str, Any]) -> str:
     lines = [
         f"{about['date']}: {about['processor']}, {about['cores']} cores, {about['threads']} threads on every side, "
         f"{about['system']}",
-        f"Python {about['python']}, {versions}; NumPy's BLAS: {about['blas'] or 'unknown'}",
+        f"Python {about['python']}, {versions}; NumPy's BLAS: {about['blas']}",
     ]
     if load is not None:
         verdict = "the machine was NOT quiet" if load > 0.3 else "quiet"

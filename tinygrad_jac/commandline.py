@@ -289,12 +289,16 @@ def try_out(function: Any, inputs: list[Any], name: str) -> None:
 def run_graph(asked: argparse.Namespace) -> int:
     """Draw a function in a file, and say what was drawn and where it is."""
     from . import viz
+    from .viz.drawing import counted
 
     suffix, known = asked.output.suffix[1:].lower(), viz.SUFFIXES
     if suffix not in known:
         raise UsageError(f"{str(asked.output)!r} should end in one of {', '.join('.' + s for s in known)}")
     if len(asked.dtype) not in (1, len(asked.shapes)):
-        raise UsageError(f"{len(asked.shapes)} inputs and {len(asked.dtype)} dtypes: give one dtype, or one for each")
+        given = counted(len(asked.shapes), "input")
+        raise UsageError(f"{given} and {len(asked.dtype)} dtypes: give one dtype, or one for each")
+    if asked.max_nodes < 2:
+        raise UsageError(f"--max-nodes is a number from 2 on, not {asked.max_nodes}")
     path, name = located(asked.target)
     with folder_on_path(path.parent):
         random.manual_seed(asked.seed)  # before the file runs: it may make a module
@@ -311,7 +315,7 @@ def run_graph(asked: argparse.Namespace) -> int:
         with users_code(f"{name} cannot be drawn at these inputs"), np.errstate(all="ignore"):
             drawn = viz.graph(
                 function, *inputs, depth=asked.depth, direction=asked.direction, style=asked.style,
-                max_nodes=max(asked.max_nodes, 2), jacobians=asked.jacobians, values=asked.values,
+                max_nodes=asked.max_nodes, jacobians=asked.jacobians, values=asked.values,
                 backward=asked.backward, title=name,
             )  # fmt: skip
     try:
@@ -400,9 +404,7 @@ def found(module: ModuleType, name: str, path: Path) -> Any:
         with users_code(f"{name} cannot be instantiated"):
             value = value()
     if not callable(value):
-        raise UsageError(
-            f"{name} in {path} is of type {type(value).__name__}: only a function or a module can be checked"
-        )
+        raise UsageError(f"{name} in {path} is of type {type(value).__name__}: only a function or a module will do")
     return value
 
 
@@ -475,20 +477,22 @@ def shorten(told: traceback.TracebackException) -> None:
 def run_info(asked: argparse.Namespace) -> int:
     """Print what results and speed depend on."""
     from . import nn  # noqa: F401  (it registers primitives too)
+    from .machine import advice, blas, processors, vector_extensions
 
-    built: Any = np.show_config(mode="dicts")
-    blas = built.get("Build Dependencies", {}).get("blas", {})
+    found, available = blas(), processors()
     limits = [f"{name}={os.environ[name]}" for name in THREADS if name in os.environ]
     lines = {
         "tinygrad_jac": __version__,
         "Python": f"{platform.python_version()}, {platform.system()} {platform.machine()}",
         "NumPy": np.__version__,
-        "BLAS": " ".join(str(blas[key]) for key in ("name", "version") if key in blas) or "unknown",
-        "threads": ", ".join(limits) or f"not limited; {os.cpu_count()} processors",
+        "BLAS": str(found),
+        "threads": ", ".join([*([str(found.threads)] if found.threads else []), *limits, f"{available} processors"]),
         "default dtype": str(np.dtype(dtypes.get_default_dtype())),
         "primitives": str(len(primitives())),
     }
     width = max(map(len, lines))
     for name, value in lines.items():
         print(f"{name:<{width}}  {value}")
+    for sentence in advice(found, vector_extensions(), available):
+        print(f"advice: {sentence}")
     return 0
