@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from kit import close, randn, rng
@@ -88,6 +90,18 @@ class StructureSuite:
                 J.vjp(np.zeros((*J.out_shape, 7)))
             with pytest.raises(tj.ShapeError, match="cannot multiply"):
                 J @ np.zeros(J.shape[1] + 1)
+
+    @pytest.mark.parametrize(
+        "J, shapes",
+        [
+            (Dense(np.ones((2, 3))), "(3,) or (3, k)"),
+            (Dense(np.ones((2, 3))).T, "(2,) or (2, k)"),
+            (Dense(np.ones((2, 6)), (2,), (3, 2)), "(3, 2), (6,) or (6, k)"),
+        ],
+    )
+    def test_the_shapes_that_fit_are_named_once(self, J, shapes):
+        with pytest.raises(tj.ShapeError, match=rf"array of shape \(5,\): give {re.escape(shapes)}$"):
+            J @ np.zeros(5)
 
     def test_composition_and_sum(self):
         for J, matrix in self.each():

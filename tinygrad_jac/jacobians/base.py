@@ -219,9 +219,10 @@ class Jacobian:
         if np.ndim(other) == 2 and np.shape(other)[0] == n:
             k = np.shape(other)[1]
             return self._jvp(other.T.reshape(k, *self.in_shape), (k,)).reshape(k, m).T
+        vectors = dict.fromkeys([self.in_shape, (n,)])  # often the same
         raise ShapeError(
             f"a Jacobian of {m} x {n} (outputs {self.out_shape}, inputs {self.in_shape}) cannot multiply an array of "
-            f"shape {np.shape(other)}: give {self.in_shape}, ({n},) or ({n}, k)"
+            f"shape {np.shape(other)}: give {', '.join(map(str, vectors))} or ({n}, k)"
         )
 
     def __rmatmul__(self, other: Any) -> Any:
