@@ -160,6 +160,64 @@ def test_shapes_on_the_way():
     equal(nn.Sequential(nn.Flatten(1, 2), nn.Linear(6, 2, **D)), (2, 3))
 
 
+class Residual(nn.Module):
+    def forward(self, x):
+        return x + tj.tanh(x)
+
+
+class Squared(nn.Conv2d):
+    def forward(self, input):
+        return super().forward(input) ** 2
+
+
+class Turned(nn.Sequential):
+    def forward(self, input):
+        return super().forward(input).flip(-1)
+
+
+class FlippedReLU(nn.ReLU):
+    def forward(self, input):
+        return super().forward(input).flip(-1)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [Residual(), Squared(1, 1, 1), Turned(nn.Conv2d(1, 1, 1)), FlippedReLU()],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_what_is_not_the_librarys_own_is_refused(layer):
+    """A known layer's name is no promise: what a subclass computes may be neither affine nor elementwise."""
+    with pytest.raises(TypeError, match=f"^layer '1', {type(layer).__name__}, cannot be written"):
+        as_linear(nn.Sequential(nn.Conv2d(1, 1, 1), layer), (1, 2, 2))
+
+
+@pytest.mark.parametrize("hook", ["register_forward_hook", "register_forward_pre_hook"])
+def test_hooks_are_refused_where_they_could_make_a_difference(hook):
+    for model, hooked in ((conv := nn.Conv2d(1, 1, 1), conv), (outer := nn.Sequential(nn.ReLU()), outer)):
+        handle = getattr(hooked, hook)(lambda *args: None)
+        with pytest.raises(TypeError, match="has forward hooks, which may change what it computes"):
+            as_linear(model, (1, 2, 2))
+        handle.remove()
+        as_linear(model, (1, 2, 2))
+    on_vectors = nn.Linear(4, 3, **D)
+    getattr(on_vectors, hook)(lambda module, args, *out: out[0] ** 2 if out else None)
+    equal(nn.Sequential(nn.Flatten(), on_vectors), (1, 2, 2))  # it stays as it is, and so does its hook
+
+
+def test_subclasses_and_parametrized_layers_that_compute_the_same():
+    class Mine(nn.Conv2d):
+        pass
+
+    equal(Mine(1, 2, 2, **D), (1, 3, 3))
+    parametrized = nn.Conv2d(1, 2, 2, **D)
+    nn.utils.parametrize.register_parametrization(parametrized, "weight", nn.Tanh())
+    equal(parametrized, (1, 3, 3))
+
+
+def test_a_residual_block_on_vectors_stays_as_it_is():
+    equal(nn.Sequential(nn.Conv2d(1, 2, 2, **D), nn.Flatten(), Residual(), nn.Linear(8, 2, **D)), (1, 3, 3))
+
+
 class Pair(nn.Module):
     def forward(self, x):
         return x, x

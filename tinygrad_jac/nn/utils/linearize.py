@@ -95,7 +95,7 @@ class AsLinear(Module):
         Examples
         --------
         >>> from tinygrad_jac import nn
-        >>> from tinygrad_jac.nn.utils.linearize import as_linear
+        >>> from tinygrad_jac.nn.utils import as_linear
         >>> as_linear(nn.Conv2d(1, 2, kernel_size=2), (1, 3, 3)).linear()
         Linear(in_features=9, out_features=8, bias=True)
         """
@@ -139,7 +139,8 @@ def as_linear(model: Module, input_shape: Sequence[int] | int) -> Module:
     Raises
     ------
     TypeError
-        A layer is neither affine nor elementwise (maximum pooling chooses by its input), or is one that is not known.
+        A layer is neither affine nor elementwise (maximum pooling chooses by its input), or is one that is not known: a
+        module of your own, a residual block say, or a known one whose ``forward`` or whose hooks are yours.
     ValueError
         A layer is affine in evaluation only, and is set to training.
     ShapeError
@@ -155,7 +156,7 @@ def as_linear(model: Module, input_shape: Sequence[int] | int) -> Module:
     --------
     >>> import tinygrad_jac as tj
     >>> from tinygrad_jac import nn
-    >>> from tinygrad_jac.nn.utils.linearize import as_linear
+    >>> from tinygrad_jac.nn.utils import as_linear
     >>> net = nn.Sequential(nn.Conv2d(1, 2, kernel_size=2), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3))
     >>> as_linear(net, (1, 3, 3))
     Sequential(
@@ -176,24 +177,26 @@ def as_linear(model: Module, input_shape: Sequence[int] | int) -> Module:
 
 def _converted(model: Module, shape: tuple[int, ...], name: str) -> tuple[Module, tuple[int, ...]]:
     """The linear form of a layer, and the shape of a sample after it."""
+    what = f"layer {name!r}, {type(model).__name__}," if name else f"{type(model).__name__}"
+    if (model._forward_hooks or model._forward_pre_hooks) and (len(shape) != 1 or type(model) is Sequential):
+        raise TypeError(f"{what} has forward hooks, which may change what it computes: remove them first")
     if type(model) is Sequential:
         layers: OrderedDict[str, Module] = OrderedDict()
         for key, child in model._modules.items():
             assert child is not None
             layers[key], shape = _converted(child, shape, f"{name}.{key}".lstrip("."))
         return Sequential(layers), shape
-    what = f"layer {name!r}, {type(model).__name__}," if name else f"{type(model).__name__}"
-    if isinstance(model, _RESHAPES):
+    if _computes_as(model, _RESHAPES):
         after = _shape_after(model, shape)
         if math.prod(after) == math.prod(shape):  # and not the batch axis too
             return (linear.Flatten() if len(after) == 1 else linear.Identity()), after
-    elif len(shape) == 1 or isinstance(model, _ELEMENTWISE) or _has_one_slope(model):
+    elif len(shape) == 1 or _computes_as(model, _ELEMENTWISE) or _has_one_slope(model):
         return model, _shape_after(model, shape)
-    if not isinstance(model, (*_AFFINE, *_AFFINE_IN_EVALUATION)):
+    if not _computes_as(model, (*_AFFINE, *_AFFINE_IN_EVALUATION)):
         raise TypeError(
-            f"{what} cannot be written as a linear layer on samples of shape {shape}: as_linear() knows layers that "
-            "are affine or elementwise, and Sequential; where entries are chosen or scaled by the input, as in maximum "
-            "pooling, there is no one matrix for all inputs"
+            f"{what} cannot be written as a linear layer on samples of shape {shape}: as_linear() knows the library's "
+            "layers that are affine or elementwise, and Sequential; where entries are chosen or scaled by the input, "
+            "as in maximum pooling, there is no one matrix for all inputs"
         )
     if isinstance(model, _AFFINE_IN_EVALUATION) and model.training:
         raise ValueError(f"{what} is affine in evaluation only: call eval() on the model first")
@@ -203,8 +206,13 @@ def _converted(model: Module, shape: tuple[int, ...], name: str) -> tuple[Module
     return made, made.output_shape
 
 
+def _computes_as(model: Module, kinds: tuple[type[Module], ...]) -> bool:
+    """Whether a layer is of one of these kinds, and no subclass made something else of what the kind computes."""
+    return any(isinstance(model, kind) and type(model).forward is kind.forward for kind in kinds)
+
+
 def _has_one_slope(model: Module) -> bool:
-    return isinstance(model, activation.PReLU) and model.weight.numel() == 1
+    return _computes_as(model, (activation.PReLU,)) and model.weight.numel() == 1
 
 
 def _zero(layer: Module, shape: tuple[int, ...], dtype: Any = None) -> Any:
