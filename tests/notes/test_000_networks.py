@@ -10,16 +10,11 @@ import itertools
 import numpy as np
 import pytest
 from kit import close, numerical_jacobian, randn, rng
+from threefold import EXACT, leaf, statement
 
 import tinygrad_jac as tj
 from tinygrad_jac.jacobians import Diagonal, Identity, Kron, chain
 from tinygrad_jac.nn import functional as F
-
-EXACT = 1e-12
-
-
-def leaf(array) -> tj.Tensor:
-    return tj.tensor(np.asarray(array, dtype=np.float64), requires_grad=True)
 
 
 def softmax(z):
@@ -282,7 +277,7 @@ def test_3_4_jacobians_of_activations_are_diagonal(f):
 def test_3_4_relu_of_zeros_and_ones_removes_rows():
     z, W = leaf([1.5, -2.0, 0.0, 3.0]), randn(4, 3)
     out = tj.relu(z)
-    J = out.node.primitive.statement(out.node, 0)
+    J = statement(out)
     assert np.array_equal(J.dense(), np.diag([1.0, 0, 0, 1]))
     assert np.array_equal(J @ W, W * np.array([[1.0], [0], [0], [1]]))
     assert J.nnz == 2
