@@ -38,7 +38,8 @@ AWKWARD = [
 
 def awkward(**options):
     """A graph in which every text is awkward: parameters, inputs, outputs, modules, the title."""
-    params = {f"{name}.{k}": tj.tensor(array(2), requires_grad=True) for k, name in enumerate(AWKWARD)}
+    names = ["", " ", "\t", *(f"{name}.{k}" for k, name in enumerate(AWKWARD))]
+    params = {name: tj.tensor(array(2), requires_grad=True) for name in names}
     x = tj.tensor(array(2))
     out = x
     for p in params.values():
@@ -309,6 +310,8 @@ def loss(x, w):
 
 def constant(x):
     return x.detach()
+
+number = 5
 """
 
 
@@ -357,6 +360,9 @@ class TestCommandLine:
             "made.py:net --input 1,3 -o a.dot": "the shapes do not fit: linear: ",
             "made.py:loss --input 1,3 -o a.dot": "loss(x, w) cannot be called with 1 tensor",
             "made.py:constant --input 3 -o a.dot": "constant cannot be drawn at these inputs: GradientError: ",
+            "made.py:net --input 1,2,2 --dtype int64 int64 -o a.dot": "1 input and 2 dtypes: give one",
+            "made.py:net --input 1,2,2 --max-nodes 1 -o a.dot": "--max-nodes is a number from 2 on, not 1",
+            "made.py:number --input 1 -o a.dot": "number in made.py is of type int: only a function or a module will",
             "made.py:loss --input 2,3 3,1 --dtype float32 float32 int64 -o a.dot": "2 inputs and 3 dtypes: give one",
             "made.py:net --input 1,2,2 -o missing/net.dot": "missing/net.dot cannot be written: No such file",
         }.items(),

@@ -246,6 +246,15 @@ class TestModules:
         assert (whole["ops"], whole["output"]) == (g.drawing.ops, "output")
         assert viz.graph(model, x, depth=9).to_dot() == viz.graph(model, x).to_dot()
 
+    def test_a_tied_parameter_does_not_pull_everything_between_into_its_module(self):
+        model = nn.ModuleDict({"embed": nn.Embedding(7, 4), "norm": nn.LayerNorm(4), "head": nn.Linear(4, 7)})
+        model["head"].weight = model["embed"].weight
+        out = model["head"](model["norm"](model["embed"](tj.tensor([1, 2]))).tanh())
+        g = viz.graph(out, params=model)
+        groups = {group["id"]: group["path"] for group in g.to_dict()["groups"]}
+        inside = {v["name"]: groups.get(v["group"]) for v in g.to_dict()["vertices"] if v["kind"] == "op"}
+        assert (inside["mul"], inside["add"], inside["tanh"]) == ("norm", "norm", None)
+
     def test_parameters_that_two_modules_share_stand_outside(self):
         model = nn.Sequential(nn.Linear(3, 3), nn.Tanh(), nn.Linear(3, 3))
         model[2].weight = model[0].weight
@@ -271,6 +280,14 @@ class TestRepeats:
         assert times(4, 4, 4, 4, 4) == [4]
         assert times(4, 4, 4, 4, 8, 8, 8) == [3]  # the fifth is of another shape, and two are not a row
         assert times(4, 4, 4) == []
+
+    def test_modules_that_differ_are_told_apart_when_they_are_closed_too(self):
+        def closed(*layers):
+            return [v.title for v in viz.graph(nn.Sequential(*layers), leaf(2, 3), depth=1).drawing.vertices[1:]]
+
+        assert closed(nn.Tanh(), nn.ReLU(), nn.Sigmoid()) == ["0 · Tanh", "1 · ReLU", "output = 2 · Sigmoid"]
+        blocks = [nn.Sequential(nn.Linear(3, 3), nn.Tanh() if k < 3 else nn.ReLU()) for k in range(6)]
+        assert closed(*blocks) == ["0 … 2 · Sequential  ×3", "output = 3 … 5 · Sequential  ×3"]
 
     def test_a_period_of_several_modules(self):
         model = nn.Sequential(*(layer for _ in range(5) for layer in (nn.Linear(4, 4), nn.Tanh())))
@@ -307,6 +324,14 @@ class TestRepeats:
         for g in (viz.graph(chain(20), repeats=True), viz.graph(chain(2000))):
             assert [v["name"] for v in g.to_dict()["vertices"]] == ["parameter", "mul", "add"]
         assert viz.graph(chain(20), repeats=True).to_dict()["groups"][0]["times"] == 20
+
+    def test_rows_inside_of_rows(self):
+        def block():
+            return nn.Sequential(*(layer for _ in range(5) for layer in (nn.Linear(4, 4), nn.Tanh())))
+
+        g = viz.graph(nn.Sequential(*(block() for _ in range(3))), leaf(2, 4))
+        assert [group["times"] for group in g.to_dict()["groups"] if group["times"] > 1] == [3, 5]
+        assert [v.title for v in g.drawing.vertices] == ["input", "0.0.weight", "0.0.bias", "linear", "output = tanh"]
 
     def test_the_steps_of_a_loop(self):
         cell = nn.Linear(5, 3)
@@ -370,12 +395,18 @@ class TestCutting:
         assert "blocks.0 · Block" in [v["name"] for v in g.to_dict()["vertices"]]
 
     def test_what_was_rolled_up_is_closed_with_its_module(self):
-        inner = nn.Sequential(*(layer for _ in range(5) for layer in (nn.Linear(4, 4), nn.Tanh())))
-        model = nn.Sequential(inner, nn.Linear(4, 2))
+        def inner():
+            return nn.Sequential(*(layer for _ in range(5) for layer in (nn.Linear(4, 4), nn.Tanh())))
+
+        model = nn.Sequential(inner(), nn.Linear(4, 2))
         g = viz.graph(model, tj.tensor(array(2, 4)), max_nodes=4)
         assert [v["name"] for v in g.to_dict()["vertices"]] == ["input", "0 · Sequential", "1 · Linear"]
         assert (named(g, "0 · Sequential")["ops"], named(g, "0 · Sequential")["parameters"]) == (10, 100)
         assert len(g.to_dict()["edges"]) == 2
+        model = nn.Sequential(nn.Linear(3, 4), *(inner() for _ in range(3)))
+        g = viz.graph(model, leaf(3), max_nodes=4)
+        assert [v.title for v in g.drawing.vertices] == ["input", "0 · Linear", "output = 1 … 3 · Sequential  ×3"]
+        assert g.drawing.vertices[-1].ops == 10
 
     def test_a_hundred_thousand_nodes_are_a_page(self):
         g = viz.graph(self.random_chain(20_000))
@@ -473,9 +504,19 @@ class TestValues:
             g = viz.graph(tj.sqrt(x).sum(), params={"x": x}, values=True)
             h = viz.graph(lambda x: (tj.log(x) * 0).sum(), x, values=True)
         edges = {(a, b): e["state"] for (a, b, _), e in zip(arrows(g), g.to_dict()["edges"], strict=True)}
-        assert edges == {("x", "sqrt"): "Inf", ("sqrt", "sum"): None}
-        assert named(g, "x")["state"] == "Inf"  # its gradient
+        assert edges == {("x", "sqrt"): "grad Inf", ("sqrt", "sum"): None}
+        assert named(g, "x")["state"] == "grad Inf"
         assert [named(h, name)["state"] for name in ("log", "mul", "sum")] == ["Inf", "NaN", "NaN"]
+
+    def test_nan_after_the_fact_without_a_recording(self):
+        x = tj.tensor([0.0, 1.0], requires_grad=True)
+        with np.errstate(all="ignore"):
+            y = tj.log(x) + 1
+            out = (y * 0).sum()
+        g = viz.graph(out, params={"x": x}, values=True)
+        assert [v["state"] for v in g.to_dict()["vertices"]] == ["grad NaN", "Inf", "Inf", "NaN", "NaN"]
+        assert [v.value for v in g.drawing.vertices[:-1]] == [None] * 4
+        assert np.isnan(g.drawing.vertices[-1].value)
 
     def test_dead_edges(self):
         x, w = tj.tensor([[1.0, 2.0]]), tj.tensor([[-1.0], [-1.0]], requires_grad=True)
@@ -551,6 +592,27 @@ class TestDeterminism:
         assert build(False) == build(True)
 
 
+class TestThePicture:
+    def test_one_is_one(self):
+        x = leaf(2)
+        assert repr(viz.graph(x)).endswith("; 1 box, 0 edges>")
+        assert repr(viz.graph(x * 2)).endswith("; 2 boxes, 1 edge>")
+
+    def test_a_long_name_is_shortened_in_the_middle(self):
+        name = "encoder." + 30 * "block." + "weight"
+        g = viz.graph(leaf(2) * (x := leaf(2)), params={name: x})
+        (vertex,) = [v for v in g.drawing.vertices if v.name == name]
+        assert len(vertex.title) == 60
+        assert vertex.title.startswith("encoder.block.")
+        assert vertex.title.endswith("block.weight")
+        assert "…" in vertex.title
+        assert name in g.to_json()
+
+    def test_a_cell_is_named_as_people_name_it(self):
+        g = viz.graph(nn.GRU(2, 3), leaf(4, 1, 2))
+        assert named(g, "recurrence")["detail"] == "cell=gru"
+
+
 class TestErrors:
     @pytest.mark.parametrize(
         "call, error, text",
@@ -564,6 +626,10 @@ class TestErrors:
             (lambda x: viz.graph(x, depth=-1), ValueError, "depth is a whole number from 0 on, or None, not -1"),
             (lambda x: viz.graph(x, max_nodes=1), ValueError, "max_nodes is a whole number from 2 on"),
             (lambda x: viz.graph(x, params={"x": 3}), TypeError, "params: x is of type int"),
+            (lambda x: viz.graph(x, params=3), TypeError, "params: int is neither a Module nor Tensors"),
+            (lambda x: viz.graph(x, inputs=3), TypeError, "inputs: int is neither a Module nor Tensors"),
+            (lambda x: viz.graph(x, report=3), TypeError, "report is what a debug_mode gives, not int"),
+            (lambda x: viz.graph(x, title=3), TypeError, "title is text, not int"),
             (lambda x: viz.recording(3), TypeError, "takes a Module, or nothing, not int"),
             (lambda x: viz.graph(x).render("a.bmp"), ValueError, "not 'a.bmp'; save"),
             (lambda x: viz.graph(x).save("a.bmp"), ValueError, "does not end in one of .svg, .png, .pdf, .dot"),

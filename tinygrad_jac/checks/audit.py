@@ -22,7 +22,7 @@ import numpy as np
 from .. import graph
 from ..errors import ShapeError, UnsavedError
 from ..graph import Leaf, Node, Spec, Variable, wrap
-from ..jacobians import Compose, Diagonal, Identity, Jacobian, Selection, Sum, Transposed
+from ..jacobians import Diagonal, Identity, Jacobian, Selection
 from ..random import get_rng_state, set_rng_state
 from . import numerical
 from .diagnosis import diagnose
@@ -333,7 +333,7 @@ class _Audit:
         node = reference(self.node, self.values, self.settings.dtype)
         J = self.stated(node)
         self.structure = J.structure
-        if not self.probed or _counts_cheaply(J):
+        if not self.probed or J.counts_cheaply:
             self.density = J.density
         if "vjp" in checks:
             self.rule_against_statement(node)
@@ -708,10 +708,3 @@ def _tuple(index: Any) -> tuple[int, ...]:
 
 def _unsaved(what: str, error: UnsavedError) -> NoReturn:
     raise Fault("reads unsaved", f"{what} reads values that the primitive does not save: {error}; name them in saves=")
-
-
-def _counts_cheaply(J: Jacobian) -> bool:
-    """Whether the structure knows its non-zero entries without writing down the matrix."""
-    if isinstance(J, Transposed):
-        return _counts_cheaply(J.of)
-    return type(J).nnz is not Jacobian.nnz and not isinstance(J, (Compose, Sum))

@@ -81,6 +81,11 @@ class Jacobian:
         return int(np.count_nonzero(self.dense()))
 
     @property
+    def counts_cheaply(self) -> bool:
+        """Whether ``nnz`` is known without writing the matrix down."""
+        return type(self).nnz is not Jacobian.nnz
+
+    @property
     def density(self) -> float:
         """``nnz`` as a part of all entries; 0 for a matrix without entries."""
         return self.nnz / max(math.prod(self.shape), 1)
@@ -260,6 +265,10 @@ class Transposed(Jacobian):
     def nnz(self) -> int:
         return self.of.nnz
 
+    @property
+    def counts_cheaply(self) -> bool:
+        return self.of.counts_cheaply
+
     def _jvp(self, v: Array, lead: Shape) -> Array:
         return self.of._vjp(v, lead)
 
@@ -292,6 +301,8 @@ class Compose(Jacobian):
     @property
     def structure(self) -> str:  # type: ignore[override]
         return " · ".join(f.structure for f in self.factors if f.structure != "identity") or "identity"
+
+    counts_cheaply = False
 
     @property
     def nnz(self) -> int:
@@ -353,6 +364,8 @@ class Sum(Jacobian):
                 raise ShapeError(f"cannot add {first!r} and {term!r}: the shapes differ")
         super().__init__(first.out_shape, first.in_shape)
         self.terms = flat
+
+    counts_cheaply = False
 
     @property
     def nnz(self) -> int:

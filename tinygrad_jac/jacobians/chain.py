@@ -409,7 +409,7 @@ def chain(output: Any, params: Any, *, last_layer_first: bool = True) -> Chain:
             "no_grad()"
         )
     nodes: dict[str, Node] = {}
-    for name, tensor in _named(params):
+    for name, tensor in named_tensors(params):
         if not isinstance(tensor, Variable) or tensor.node is None:
             what = "does not require a gradient" if isinstance(tensor, Variable) else "is no Tensor"
             raise GradientError(
@@ -422,12 +422,19 @@ def chain(output: Any, params: Any, *, last_layer_first: bool = True) -> Chain:
     return Chain(output.node, nodes, last_layer_first)
 
 
-def _named(params: Any) -> Iterable[tuple[str, Any]]:
-    if hasattr(params, "named_parameters"):
-        params = params.named_parameters()
-    elif isinstance(params, Mapping):
-        params = params.items()
-    listed: list[Any] = [params] if isinstance(params, Variable) else list(params)
+def named_tensors(given: Any, what: str = "params", unnamed: str = "{}") -> list[tuple[str, Any]]:
+    """A Module's parameters, a dict, pairs of name and Tensor, a sequence of Tensors or one, as pairs.
+
+    >>> named_tensors(["w", "b"], unnamed="params[{}]")
+    [('params[0]', 'w'), ('params[1]', 'b')]
+    """
+    if hasattr(given, "named_parameters"):
+        given = given.named_parameters()
+    elif isinstance(given, Mapping):
+        given = [(str(name), tensor) for name, tensor in given.items()]
+    if not isinstance(given, Iterable):
+        raise TypeError(f"{what}: {type(given).__name__} is neither a Module nor Tensors: a dict by name, a list")
+    listed: list[Any] = [given] if isinstance(given, Variable) else list(given)
     if all(isinstance(p, tuple) and len(p) == 2 and isinstance(p[0], str) for p in listed):
         return listed
-    return [(str(k), p) for k, p in enumerate(listed)]
+    return [(unnamed.format(k), p) for k, p in enumerate(listed)]

@@ -10,11 +10,13 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Shape = tuple[int, ...]
-State = Literal["", "dead", "NaN", "Inf"]
+State = Literal["", "dead", "grad Inf", "grad NaN", "Inf", "NaN"]
+STATES: tuple[State, ...] = get_args(State)  # from the best to the worst
 DIRECTIONS = ("TB", "BT", "LR", "RL")
+LONGEST = 60  # characters of a name
 
 
 @dataclass(slots=True, eq=False)
@@ -54,7 +56,12 @@ class Group:
 
     @property
     def title(self) -> str:
-        """Its name within the frame around it, its class, how often it is there."""
+        """Its label, and how often it is there."""
+        return repeated(self.label, self.times)
+
+    @property
+    def label(self) -> str:
+        """Its name within the frame around it, its class, which call it is."""
         around = self.parent
         while around is not None and not (around.framed and around.path):
             around = around.parent
@@ -62,7 +69,7 @@ class Group:
         cut = len(around.path) + 1 if around is not None and inside else 0
         name = f"{self.path[cut:]} … {self.last[cut:]}" if self.last else self.path[cut:]
         parts = [name, self.kind, f"call {self.call} of {self.calls}" if self.calls > 1 else ""]
-        return " · ".join(part for part in parts if part) + (f"  ×{self.times:,}" if self.times > 1 else "")
+        return " · ".join(part for part in parts if part)
 
     def vertices(self) -> Iterator[Vertex]:
         """All vertices inside, in order."""
@@ -91,8 +98,8 @@ class Vertex:
         For how many equal ops in a row it stands.
     value, gradient : float or None
         Of a scalar, where asked for and known.
-    state : {"", "dead", "NaN", "Inf"}
-        Whether its values are not finite; whether its gradient is, or is zero everywhere.
+    state : {"", "dead", "grad Inf", "grad NaN", "Inf", "NaN"}
+        Whether its gradient is zero everywhere, or not finite; whether its values are not.
     verdict, message : str
         What a debug mode's report says; ``errors`` are the largest of its checks.
     place, code : str
@@ -123,8 +130,8 @@ class Vertex:
     @property
     def title(self) -> str:
         """The first line: bold."""
-        text = f"{self.output} = {self.name}" if self.output else self.name
-        return text + (f"  ×{self.times:,}" if self.times > 1 else "")
+        name = shortened(self.name.strip() or self.kind)
+        return repeated(f"{shortened(self.output)} = {name}" if self.output else name, self.times)
 
     @property
     def notes(self) -> list[str]:
@@ -268,10 +275,20 @@ def walk(group: Group) -> Iterator[tuple[Any, bool]]:
 
 def counted(n: int, what: str) -> str:
     """
-    >>> counted(1, "op"), counted(1200, "op")
-    ('1 op', '1,200 ops')
+    >>> counted(1, "op"), counted(1200, "op"), counted(2, "box")
+    ('1 op', '1,200 ops', '2 boxes')
     """
-    return f"{n:,} {what}" + ("" if n == 1 else "s")
+    return f"{n:,} {what}" + ("" if n == 1 else "es" if what.endswith("x") else "s")
+
+
+def repeated(text: str, times: int) -> str:
+    return f"{text}  ×{times:,}" if times > 1 else text
+
+
+def shortened(text: str) -> str:
+    """A name as far as a box has room for it, in one line: without its middle. The files keep all of it."""
+    rest = LONGEST - 1
+    return text if len(text) <= LONGEST else f"{text[: rest // 2]}…{text[-(rest - rest // 2) :]}"
 
 
 def shape_text(shape: Shape) -> str:

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from ..graph import Leaf, Variable, wrap
+from ..jacobians.chain import named_tensors
 from ..modes import enable_grad
 from . import data, dot, mermaid, page, svg
-from .drawing import DIRECTIONS, Drawing
+from .drawing import DIRECTIONS, Drawing, counted
 from .grouping import regroup
 from .reading import read, state_jacobians
 from .recording import recording
@@ -132,8 +133,8 @@ class Graph:
         return path
 
     def __repr__(self) -> str:
-        drawn = f"{len(self.drawing.vertices)} boxes, {len(self.drawing.edges)} edges"
-        return f"<Graph: {self.drawing.totals}; {drawn}>"
+        boxes, edges = counted(len(self.drawing.vertices), "box"), counted(len(self.drawing.edges), "edge")
+        return f"<Graph: {self.drawing.totals}; {boxes}, {edges}>"
 
 
 def graph(
@@ -217,6 +218,10 @@ def graph(
         raise ValueError(f"direction is one of {', '.join(DIRECTIONS)}, not {direction!r}")
     if style not in STYLES:
         raise ValueError(f"style is one of {', '.join(STYLES)}, not {style!r}")
+    if not isinstance(title, str):
+        raise TypeError(f"title is text, not {type(title).__name__}")
+    if report is not None and not hasattr(report, "rows"):
+        raise TypeError(f"report is what a debug_mode gives, not {type(report).__name__}")
     for name, number, least in (("depth", depth, 0), ("max_nodes", max_nodes, 2)):
         if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < least):
             raise ValueError(f"{name} is a whole number from {least} on, or None, not {number!r}")
@@ -301,10 +306,6 @@ def named_outputs(output: Any) -> dict[str, Variable]:
 
 
 def named_inputs(inputs: Any) -> list[tuple[str, Any]]:
-    if isinstance(inputs, (Variable, np.ndarray)):
-        return [("input", inputs)]
-    if isinstance(inputs, Mapping):
-        listed = [(str(name), value) for name, value in inputs.items()]
-    else:
-        listed = [(f"inputs[{k}]", value) for k, value in enumerate(inputs)]
-    return [(name, value) for name, value in listed if isinstance(value, (Variable, np.ndarray))]
+    arrays = (Variable, np.ndarray)
+    listed = [("input", inputs)] if isinstance(inputs, arrays) else named_tensors(inputs, "inputs", "inputs[{}]")
+    return [(name, value) for name, value in listed if isinstance(value, arrays)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .drawing import Drawing, Edge, Group, Vertex, walk
+from .drawing import STATES, Drawing, Edge, Group, Vertex, walk
 
 LONGEST_PERIOD = 256  # ops or modules that may make up one of the blocks that repeat
 MANY = 200  # vertices from which on plain ops that repeat are rolled up too
@@ -24,7 +24,7 @@ def close(drawing: Drawing, depth: int) -> None:
     for group in groups_of(drawing):
         if group.level == depth + 1 and group.parent is not None:
             inside = list(group.vertices())
-            box = Vertex("module", group.title or "model", group.parent, times=group.times)
+            box = Vertex("module", group.label or "model", group.parent, times=group.times)
             group.parent.items[group.parent.items.index(group)] = box
             for vertex in inside:
                 closed[vertex] = box
@@ -61,7 +61,7 @@ def absorb(into: Vertex, vertex: Vertex) -> None:
 
 def worse(a: Any, b: Any) -> Any:
     """A few dead or infinite ones among many count; NaN most of all."""
-    return max(a, b, key=["", "dead", "Inf", "NaN"].index)
+    return max(a, b, key=STATES.index)
 
 
 def replace(drawing: Drawing, by: Mapping[Vertex, Vertex], dropped: Iterable[Edge] = ()) -> None:
@@ -119,6 +119,8 @@ def roll_up(drawing: Drawing, plain: bool) -> None:
             items.keep_first(start, period, count, same)
         group.items = items.left()
         groups += [item for item in group.items if isinstance(item, Group)]
+    for vertex in reversed(same):  # what stands for others may itself be one of a row, further inside
+        same[vertex] = same.get(same[vertex], same[vertex])
     if same:
         replace(drawing, same, [edge for edge in drawing.edges if edge.target in same])
 
@@ -193,7 +195,7 @@ class _Items:
         for start, period, most in found:
             while most >= 3 and not taken[start : start + period * most].any():
                 block = self.items[start : start + period]
-                if not plain and not any(isinstance(item, Group) or item.kind == "module" for item in block):
+                if not plain and not any(isinstance(item, Group) for item in block):
                     break
                 count = self._fed_alike(start, period, most)
                 if count >= 3:
@@ -296,10 +298,10 @@ def groups_of(drawing: Drawing) -> list[Group]:
 
 def regroup(drawing: Drawing, depth: int | None, repeats: bool | None, max_nodes: int | None) -> None:
     """All of it, as `tinygrad_jac.viz.graph` describes."""
+    if repeats is not False:  # before anything is closed: what is inside tells which modules are equal
+        roll_up(drawing, plain=bool(repeats) or len(drawing.vertices) > MANY)
     if depth is not None:
         close(drawing, depth)
-    if repeats is not False:
-        roll_up(drawing, plain=bool(repeats) or len(drawing.vertices) > MANY)
     if max_nodes is not None:
         prune(drawing, max_nodes)
     unframe(drawing)

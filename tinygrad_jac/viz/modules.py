@@ -30,8 +30,8 @@ def inferred(ops: Sequence[Node], names: Mapping[Node, str], model: Any) -> dict
     """What follows from the parameters alone.
 
     An op that takes a parameter of a module belongs to that module. What was computed between the first and the last
-    such op of a module was computed inside of it, since modules are called one inside of the other. A parameter that
-    the same op takes for the second time tells that its module was called again.
+    such op of a module was computed inside of it, since modules are called one inside of the other. A module that holds
+    no others was called again if an op takes the same parameter for the second time, or one of another module between.
     """
     classes = {}
     passive: set[str] = set()  # those that only hold others, and are never called
@@ -42,7 +42,9 @@ def inferred(ops: Sequence[Node], names: Mapping[Node, str], model: Any) -> dict
                 passive.add(path)
 
     holding = {prefix for name in names.values() for prefix in _above(name.rpartition(".")[0])}
-    seen: dict[tuple[Any, ...], int] = {}
+    seen: dict[str, set[Any]] = {}  # of each module: what took its parameters in its latest call
+    calls: dict[str, int] = {}
+    latest = None  # the module whose parameter was taken last
     spans: dict[tuple[str, int], list[int]] = {}  # of each module and call: the first and the last op
     owner: dict[int, tuple[str, int]] = {}
     for at, node in enumerate(ops):
@@ -51,8 +53,10 @@ def inferred(ops: Sequence[Node], names: Mapping[Node, str], model: Any) -> dict
                 continue
             path = names[parent].rpartition(".")[0]
             use = (parent, node.primitive, k)
-            seen[use] = seen.get(use, 0) + 1
-            call = 0 if path in holding else seen[use]  # of a module that holds others, calls are not told apart
+            if path not in holding and (path != latest or use in seen[path]):
+                seen[path], calls[path] = set(), calls.get(path, 0) + 1
+            seen.setdefault(path, set()).add(use)
+            latest, call = path, calls.get(path, 0)  # of a module that holds others, calls are not told apart
             if at not in owner or len(path) > len(owner[at][0]):
                 owner[at] = path, call
             for span in [(path, call), *((prefix, 0) for prefix in _above(path))]:

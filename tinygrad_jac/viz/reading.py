@@ -10,7 +10,8 @@ import numpy as np
 from .. import graph
 from ..errors import GradientError
 from ..graph import Leaf, Node, Spec, Variable
-from ..jacobians import Compose, Jacobian, Sum, Transposed
+from ..jacobians import Jacobian
+from ..jacobians.chain import named_tensors
 from ..modes import mode
 from ..versions import owner_of
 from .drawing import Drawing, Edge, Group, Local, Vertex
@@ -53,12 +54,13 @@ def read(
         roots[output.node] = f"{roots[output.node]}, {name}" if output.node in roots else name
     nodes = ordered(roots)
     gradients = _Gradients(roots, nodes, needed=backward) if values or backward else None
+    arrays = _Values(outputs.values(), nodes if values else ())
     reading = _Reading(nodes, params, inputs, gradients)
     for node in nodes:
         vertex = reading.leaf(node) if node.primitive is None else reading.op(node)
         vertex.output = roots.get(node, "")
         if values:
-            _mark_value(vertex, node, reading.drawn, gradients)
+            _mark_value(vertex, node, arrays, gradients)
     drawing, drawn = reading.drawing, reading.drawn
     _fit_inputs(drawing, nodes, drawn, reading.memory)
     _order_arguments(drawing)
@@ -216,7 +218,11 @@ def _named(params: Any, inputs: Mapping[str, Any] | None) -> tuple[dict[Node, st
     """The paths of the parameters, and whose memory is whose."""
     names: dict[Node, str] = {}
     memory = _Memory()
-    for name, tensor in pairs(params, "params") if params is not None else ():
+    for name, tensor in named_tensors(params, unnamed="params[{}]") if params is not None else ():
+        if not isinstance(tensor, Variable):
+            raise TypeError(
+                f"params: {name} is of type {type(tensor).__name__}; give a Module, or Tensors: a dict by name, a list"
+            )
         memory.add(name, tensor, "parameter")
         if tensor.node is not None:
             names.setdefault(tensor.node, name)
@@ -227,24 +233,6 @@ def _named(params: Any, inputs: Mapping[str, Any] | None) -> tuple[dict[Node, st
     if inputs is not None:
         memory.other = "constant"
     return names, memory
-
-
-def pairs(params: Any, what: str) -> list[tuple[str, Variable]]:
-    """A module's parameters, a dict, pairs or a sequence of tensors, as pairs of name and tensor."""
-    if hasattr(params, "named_parameters"):
-        return list(params.named_parameters())
-    if isinstance(params, Mapping):
-        found = [(str(name), tensor) for name, tensor in params.items()]
-    else:
-        listed: list[Any] = [params] if isinstance(params, Variable) else list(params)
-        named = all(isinstance(p, tuple) and len(p) == 2 for p in listed)
-        found = [(str(name), p) for name, p in listed] if named else [(f"{what}[{k}]", p) for k, p in enumerate(listed)]
-    for name, tensor in found:
-        if not isinstance(tensor, Variable):
-            raise TypeError(
-                f"{what}: {name} is of type {type(tensor).__name__}; give a Module, or Tensors: a dict by name, a list"
-            )
-    return found
 
 
 def _constant(node: Node, k: int) -> Any:
@@ -338,7 +326,8 @@ def _short(value: Any) -> str:
         return f"({inner}{',' if len(value) == 1 else ''})"
     if isinstance(value, np.dtype):
         return str(value)
-    return getattr(value, "__name__", type(value).__name__)  # no address, nothing that differs from run to run
+    # No address, nothing that differs from run to run.
+    return getattr(value, "__name__", None) or getattr(value, "name", None) or type(value).__name__
 
 
 def _trivial(value: Any) -> bool:
@@ -418,17 +407,48 @@ class _Gradients:
             edge.cotangent = node.parents[k].shape  # type: ignore[union-attr]
 
 
-def _mark_value(vertex: Vertex, node: Node, drawn: Mapping[Any, Vertex], gradients: _Gradients | None) -> None:
+class _Values:
+    """The arrays that ops gave: as the graph or its outputs keep them, or computed again from what they keep."""
+
+    def __init__(self, outputs: Iterable[Variable], nodes: Sequence[Node]) -> None:
+        self.arrays: dict[Node, Any] = {output.node: output.array for output in outputs if output.node is not None}
+        for node in nodes:
+            for parent, value in zip(node.parents, node.args or ()):
+                if parent is not None and isinstance(value, np.ndarray):
+                    self.arrays.setdefault(parent, value)
+
+    def of(self, node: Node) -> Any:
+        """The array of a node, or None; those of its arguments have been asked for before."""
+        tensor = _tensor_of(node)
+        found = tensor.array if tensor is not None else self.arrays.get(node, node.out)
+        if found is None and node.primitive is not None:
+            found = self._again(node)
+        if found is not None:
+            self.arrays[node] = found
+        return found
+
+    def _again(self, node: Node) -> Any:
+        # One with a residual may be a Function: looking at a graph does not run the user's code again.
+        if node.args is None or "residual" in node.kwargs:
+            return None
+        args = [
+            value if parent is None or isinstance(value, np.ndarray) else self.arrays.get(parent)
+            for value, parent in zip(node.args, node.parents, strict=True)
+        ]
+        if any(value is None or isinstance(value, Spec) for value in args):
+            return None
+        assert node.primitive is not None
+        with np.errstate(all="ignore"):
+            return node.primitive.forward(*args, **node.kwargs)
+
+
+def _mark_value(vertex: Vertex, node: Node, arrays: _Values, gradients: _Gradients | None) -> None:
     """What is known of the values and the gradient of a node."""
-    noted, tensor = notes.get(node), _tensor_of(node)
+    noted, tensor, array = notes.get(node), _tensor_of(node), arrays.of(node)
     if noted is not None and node.primitive is not None:
         vertex.value, vertex.state = noted.value, noted.state
-    elif tensor is not None:
-        vertex.value, vertex.state = summary(tensor.array)
-    elif node.out is not None:
-        vertex.value, vertex.state = summary(node.out)
-    elif node.size == 1 and node.primitive is not None:
-        vertex.value = _recomputed(node, drawn)
+    elif array is not None:
+        vertex.value, vertex.state = summary(array)
     state: Any = ""
     if gradients is not None and gradients.of_nodes:
         vertex.gradient, state = gradients.of_nodes[node]
@@ -437,24 +457,6 @@ def _mark_value(vertex: Vertex, node: Node, drawn: Mapping[Any, Vertex], gradien
     elif noted is not None:
         vertex.gradient, state = noted.gradient, noted.gradient_state
     vertex.state = vertex.state or state
-
-
-def _recomputed(node: Node, drawn: Mapping[Any, Vertex]) -> float | None:
-    """The value of an op on scalars, from those of its arguments; None if one of them is not known."""
-    values = []
-    for k, parent in enumerate(node.parents):
-        value: Any = node.args[k] if node.args is not None else None
-        if parent is not None and not isinstance(value, np.ndarray):
-            number = drawn[parent].value
-            value = None if number is None else np.full(parent.shape, number, parent.dtype)
-        if value is None or (isinstance(value, Spec) and not isinstance(value, Node)):
-            return None
-        values.append(value)
-    params = {name: value for name, value in node.kwargs.items() if name != "residual"}
-    with np.errstate(all="ignore"):
-        assert node.primitive is not None
-        out = node.primitive.forward(*values, **params)
-    return summary(out[0] if isinstance(out, tuple) else out)[0]
 
 
 def _reverse(drawing: Drawing) -> None:
@@ -487,14 +489,8 @@ def state_jacobians(drawing: Drawing, links: Mapping[Edge, Link]) -> None:
 def local(J: Jacobian) -> Local:
     """Size, structure, density and pattern of a local Jacobian, without writing down a large matrix."""
     m, n = J.shape
-    density = J.density if m * n <= DENSE_LIMIT or _counts_cheaply(J) else None
+    density = J.density if m * n <= DENSE_LIMIT or J.counts_cheaply else None
     return Local(m, n, J.structure, density, glyph(J))
-
-
-def _counts_cheaply(J: Jacobian) -> bool:
-    if isinstance(J, Transposed):
-        return _counts_cheaply(J.of)
-    return type(J).nnz is not Jacobian.nnz and not isinstance(J, (Compose, Sum))
 
 
 def glyph(J: Jacobian) -> tuple[str, ...]:

@@ -133,9 +133,12 @@ class recording(Observer):
 
 
 def summary(array: Any, gradient: bool = False) -> tuple[float | None, State]:
-    """The number, if it is one, and what is the matter with it: a gradient is dead where it is zero everywhere."""
+    """The number, if it is one, and what is the matter with it; a gradient that is zero everywhere is dead."""
     array = np.asarray(array)
     value = float(array.reshape(-1)[0]) if array.size == 1 and array.dtype.kind in "biuf" else None
     if array.dtype.kind in "fc" and not np.isfinite(array).all():
-        return value, "NaN" if np.isnan(array).any() else "Inf"
+        nan = bool(np.isnan(array).any())
+        if gradient:
+            return value, "grad NaN" if nan else "grad Inf"
+        return value, "NaN" if nan else "Inf"
     return value, "dead" if gradient and array.size and not array.any() else ""

@@ -86,7 +86,7 @@ STYLES = {
 def look_of(vertex: Vertex, style: Style) -> Look:
     """The look of a vertex: of its role, unless something is wrong with it or a report has judged it."""
     look = style.roles[vertex.role]
-    if not vertex.harmless or vertex.state in ("NaN", "Inf"):
+    if not vertex.harmless or vertex.state not in ("", "dead"):
         return Look(look.fill, style.wrong, look.text, 3.0)
     if vertex.state == "dead":
         return Look(look.fill, style.dead, style.faint, look.width, "dashed")
@@ -99,7 +99,7 @@ def look_of(vertex: Vertex, style: Style) -> Look:
 
 def line_of(edge: Edge, style: Style) -> tuple[str, int, str]:
     """Colour, width and kind of the line of an edge."""
-    if not edge.harmless or edge.state in ("NaN", "Inf"):
+    if not edge.harmless or edge.state not in ("", "dead"):
         return style.wrong, 3, "solid"
     if edge.state == "dead":
         return style.dead, 1, "dashed"
