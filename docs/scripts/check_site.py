@@ -30,23 +30,25 @@ FLAGS = """
     --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
     --disable-component-update --disable-sync --hide-scrollbars --remote-debugging-pipe
 """
-# Formulas typeset, or not; what sticks out of the window and is in no box that scrolls or clips.
+# Formulas typeset, or not, or with red where a command is unknown; what sticks out of the window and is in no box of
+# its own (on a phone the theme would move the whole article).
 LOOK = """(async () => {
   if (window.MathJax && MathJax.startup) await MathJax.startup.promise;
   await document.fonts.ready;
   const width = document.documentElement.clientWidth;
-  const boxed = e => { for (let p = e.parentElement; p && p !== document.body; p = p.parentElement)
+  const boxed = e => { for (let p = e.parentElement; p && p.tagName !== 'ARTICLE'; p = p.parentElement)
     if (getComputedStyle(p).overflowX !== 'visible') return true; return false; };
+  const words = e => (e.textContent || '').trim().replace(/\\s+/g, ' ').slice(0, 50);
   const out = [...document.querySelectorAll('article *')].filter(e => {
     const r = e.getBoundingClientRect();
     return r.width > 0 && r.right > width + 1 && !boxed(e); });
   return {
     width, scroll: document.documentElement.scrollWidth,
-    out: out.slice(0, 3).map(e => e.tagName + '.' + e.className + ' ' + (e.textContent || '').trim().slice(0, 50)),
+    out: out.slice(0, 3).map(e => e.tagName + ' ' + words(e)),
     raw: [...document.querySelectorAll('.math')].filter(e => !e.querySelector('mjx-container')).length,
     formulas: document.querySelectorAll('mjx-container').length,
-    errors: [...document.querySelectorAll('mjx-merror, [data-mjx-error]')].map(
-      e => e.getAttribute('data-mjx-error') || e.textContent),
+    errors: [...document.querySelectorAll('mjx-container [data-mml-node=merror], mjx-container [fill=red]')].map(
+      e => words(e.closest('.math'))),
     broken: [...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src),
     nameless: [...document.querySelectorAll('article img')].filter(i => !i.alt).map(i => i.src),
   };
