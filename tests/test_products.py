@@ -117,18 +117,56 @@ def test_matmul_says_which_sizes_disagree(a, b, message):
 
 
 def test_mixed_dtypes():
-    x = tj.tensor(np.ones((2, 3), dtype=np.float32), requires_grad=True)
-    y = tj.tensor(np.ones((3, 2)), requires_grad=True)
+    x, y = np.ones((2, 3), dtype=np.float32), np.ones((3, 2))
     for fn in (P.matmul, lambda x, y: P.linear(x, P.mT(y)), lambda x, y: P.einsum("ij,jk->ik", x, y)):
-        x.grad = y.grad = None
-        z = fn(x, y)
-        assert z.dtype == np.float64
-        z.backward(np.ones((2, 2)))
-        assert (x.grad.dtype, y.grad.dtype) == (np.float32, np.float64)
+        for wanted in (0, 1):  # one a Tensor, one an array
+            args = [x, y]
+            args[wanted] = t = tj.tensor(args[wanted], requires_grad=True)
+            z = fn(*args)
+            assert z.dtype == np.float64
+            (grad,) = tj.autograd.grad((z**2).sum(), t, create_graph=True)
+            assert grad.dtype == t.dtype
+            grad.sum().backward()
+            assert t.grad.dtype == t.dtype
     i = tj.tensor([[1, 2], [3, 4]])
     assert P.matmul(i, i).dtype == P.linear(i, i).dtype == P.einsum("ij,jk", i, i).dtype == np.int64
     assert P.matmul(i, i).tolist() == [[7, 10], [15, 22]]
-    assert P.matmul(tj.ones(2, 2), i).dtype == np.float32  # as of elementwise ops: integers do not widen
+    assert P.matmul(tj.ones(2, 2), i.numpy()).dtype == np.float32  # as of elementwise ops: integers do not widen
+
+
+REFUSED = {
+    "x @ y": lambda t, x, y: x @ y,
+    "mm": lambda t, x, y: t.mm(x, y),
+    "bmm": lambda t, x, y: t.bmm(x[None], y[None]),
+    "mv": lambda t, x, y: t.mv(x, y[0]),
+    "dot": lambda t, x, y: t.dot(x[0], y[0]),
+    "vdot": lambda t, x, y: t.vdot(x[0], y[0]),
+    "addmm": lambda t, x, y: t.addmm(x, x, y),
+    "linear": lambda t, x, y: t.nn.functional.linear(x, y),
+    "linear's bias": lambda t, x, y: t.nn.functional.linear(x, x, y[0]),
+    "nn.Linear": lambda t, x, y: t.nn.Linear(2, 2)(t.ones(1, 2).double()),
+    "conv1d": lambda t, x, y: t.nn.functional.conv1d(x[None], y[None]),
+    "conv1d's bias": lambda t, x, y: t.nn.functional.conv1d(x[None], x[None], y[0, :1]),
+    "conv_transpose2d": lambda t, x, y: t.nn.functional.conv_transpose2d(x[None, None], y[None, None]),
+    "integers": lambda t, x, y: x @ t.ones(2, 2).long(),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_tensors_of_two_dtypes_are_refused(name):
+    x, y = tj.ones(2, 2), tj.ones(2, 2, dtype=tj.float64)
+    with pytest.raises(TypeError, match=r"expected \w+ and \w+ to have the same dtype, but got"):
+        REFUSED[name](tj, x, y)
+    assert tj.outer(x[0], y[0]).dtype == tj.kron(x, y).dtype == tj.float64
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("name", REFUSED)
+def test_tensors_of_two_dtypes_are_refused_by_pytorch(name):
+    torch = pytest.importorskip("torch")
+    with pytest.raises(RuntimeError, match=r"dtype|scalar type|should be the same"):
+        REFUSED[name](torch, torch.ones(2, 2), torch.ones(2, 2, dtype=torch.float64))
+    torch.outer(torch.ones(2), torch.ones(2).double())
 
 
 def test_lists_and_other_layouts():

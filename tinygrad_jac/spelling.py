@@ -77,6 +77,24 @@ def unrecorded(function: Callable[..., Any], *, name: str = "", doc: str = "") -
     return public(function)(plain)
 
 
+def same_dtype(what: str, **given: Any) -> None:
+    """Refuse Tensors of different dtypes where PyTorch does: in products. Arrays and numbers beside them are promoted.
+
+    Raises
+    ------
+    TypeError
+        With the names and dtypes of two that differ.
+    """
+    tensors = [(name, v.array.dtype) for name, v in given.items() if isinstance(v, Variable)]
+    for name, dtype in tensors[1:]:
+        first, expected = tensors[0]
+        if dtype != expected:
+            raise TypeError(
+                f"{what}: expected {first} and {name} to have the same dtype, but got {expected} and {dtype}: convert "
+                f"one, as with .to({expected if expected.kind == 'f' else dtype})"
+            )
+
+
 def axis_of(axis: Any, ndim: int) -> int:
     """One axis counted from the end, as rules count it.
 

@@ -1,4 +1,4 @@
-"""The image itself is learnt, from the content of one and the style of another; and an attack by the gradient's sign."""
+"""The image itself is learnt: the content of one, the style of another; and an attack by the sign of the gradient."""
 
 import torch
 import torch.nn as nn

@@ -26,7 +26,7 @@ from numpy.lib.stride_tricks import as_strided
 from ..errors import ShapeError
 from ..jacobians import Identity, Jacobian, Kron, Selection, Toeplitz
 from ..primitive import Primitive, primitive
-from ..spelling import public
+from ..spelling import public, same_dtype
 
 # ------------------------------------------------------------------------------------------------ where a kernel looks
 
@@ -437,6 +437,7 @@ def _convolve(
     name = f"conv{ndim}d"
     _check_kernels(name, ndim, weight, groups, f"(outputs, channels / groups, {_AXES[ndim]})")
     _check_bias(name, bias, weight.shape[0])
+    same_dtype(name, input=x, weight=weight, bias=bias)
 
     def run(x: Any) -> Any:
         channels = weight.shape[1] * groups
@@ -458,6 +459,7 @@ def _convolve_transposed(
     name = f"conv_transpose{ndim}d"
     _check_kernels(name, ndim, weight, groups, f"(channels, outputs / groups, {_AXES[ndim]})")
     _check_bias(name, bias, weight.shape[1] * groups)
+    same_dtype(name, input=x, weight=weight, bias=bias)
     stride = per_axis(stride, ndim, "stride", 1)
     dilation = per_axis(dilation, ndim, "dilation", 1)
     before = per_axis(padding, ndim, "padding", 0)

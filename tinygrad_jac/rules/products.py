@@ -16,7 +16,7 @@ from ..errors import ShapeError
 from ..graph import Variable
 from ..jacobians import Contraction, Identity, Jacobian, Kron, Selection
 from ..primitive import primitive
-from ..spelling import axis_of, public
+from ..spelling import axis_of, public, same_dtype
 from .reductions import sum
 
 # ------------------------------------------------------------------------------------------------ two matrices
@@ -69,7 +69,8 @@ def _product(x: Any, y: Any) -> Any:
         # Few rows times a large transposed matrix: OpenBLAS is slow there, and takes 0.5 to 0.8 of the time for the
         # transposed product, 16 to 64 rows by 784 x 300; turning the small result back costs a twentieth of that.
         return np.ascontiguousarray((y.T @ x.T).T)
-    return x @ y
+    # Of Tensors the primitive: a rule may meet a mixture of dtypes that a user may not ask for.
+    return _matmul(x, y) if isinstance(x, Variable) or isinstance(y, Variable) else x @ y
 
 
 def _affine(x: Any, weight: Any, bias: Any) -> Any:
@@ -106,12 +107,14 @@ def matmul(x: Any, y: Any) -> Any:
     x : array of shape (n,) or (*batch, m, n)
     y : array of shape (n,) or (*batch, n, p)
         The batches broadcast against each other. A vector is one row on the left, one column on the right, and its
-        axis is missing in the result. Mixed dtypes are promoted.
+        axis is missing in the result. Two Tensors have one dtype; a plain array beside a Tensor is promoted.
 
     Raises
     ------
     ShapeError
         The inner sizes differ, the batches do not broadcast, or an operand has no axes.
+    TypeError
+        Two Tensors have different dtypes.
 
     Examples
     --------
@@ -120,6 +123,8 @@ def matmul(x: Any, y: Any) -> Any:
     tensor([3., 3.])
     """
     x, y = _array(x), _array(y)
+    if x.dtype is not y.dtype:
+        same_dtype("matmul", x=x, y=y)
     a, b = x.shape, y.shape
     if len(a) == len(b) == 2 and a[1] == b[0]:
         return _matmul(x, y)
@@ -194,6 +199,8 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     ------
     ShapeError
         The sizes do not fit together.
+    TypeError
+        Tensors have different dtypes.
 
     Examples
     --------
@@ -210,6 +217,8 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
         )
     if bias is not None and bias.shape != w[:1]:
         raise ShapeError(f"linear: bias of shape {bias.shape} does not fit weight of shape {w}: it must be {w[:1]}")
+    if not x.dtype is weight.dtype is getattr(bias, "dtype", weight.dtype):
+        same_dtype("linear", x=x, weight=weight, bias=bias)
     return _linear(x, weight, 0 if bias is None else bias)
 
 
@@ -239,7 +248,7 @@ def vdot(x: Any, y: Any) -> Any:
 @public(np.outer, np.linalg.outer)
 def outer(x: Any, y: Any) -> Any:
     """x yᵀ of two arrays read as vectors: a matrix product of a column and a row."""
-    return matmul(x.reshape(-1, 1), y.reshape(1, -1))
+    return _matmul(x.reshape(-1, 1), y.reshape(1, -1))
 
 
 ger = outer
