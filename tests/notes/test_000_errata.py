@@ -12,6 +12,7 @@ from printed import verdict
 import tinygrad_jac as tj
 from tinygrad_jac.errors import ShapeError
 from tinygrad_jac.jacobians import Dense, chain
+from tinygrad_jac.nn import functional as F
 
 X, W2, W3 = tj.tensor(randn(3)), tj.tensor(randn(3, 3, seed=1)), tj.tensor(randn(3, 3, seed=2))
 W1 = randn(3, 3, seed=3)
@@ -154,6 +155,24 @@ def test_3_3_lenet_has_300_units_first():
     assert parameters(784, 300, 100, 10) == 266_610
 
 
+def test_abstract_the_work_grows_with_the_number_of_layers():
+    """Printed: the number of layers "does not significantly impact the complexity". Together in proportion, each from
+    the top with its square."""
+
+    def local_jacobians(layers):
+        a, weights = X, []
+        for _ in range(layers):
+            weights.append(tj.tensor(randn(3, 3), requires_grad=True))
+            a = tj.tanh(a @ weights[-1])
+        return len(chain(a, weights)), sum(len(chain(a, [W])) for W in weights)
+
+    together, each = np.array([local_jacobians(layers) for layers in (2, 4, 6, 8)]).T
+    assert len(set(np.diff(together))) == 1
+    assert np.diff(together)[0] > 0
+    assert len(set(np.diff(each, 2))) == 1
+    assert np.diff(each, 2)[0] > 0
+
+
 # ------------------------------------------------------------------------------------------------ tables
 
 
@@ -240,3 +259,13 @@ def test_proposition_2_the_printed_matrix():
     diagonals = [set(np.diagonal(matrix, k)) for matrix in (printed, corrected) for k in range(-3, 9)]
     assert all(len(d) == 1 for d in diagonals[:12]), "the printed matrix is constant along its diagonals"
     assert any(len(d) > 1 for d in diagonals[12:]), "the true one is not"
+
+
+def test_remark_1_the_matrix_is_no_fast_way():
+    """Printed: by the matrix a convolution can "be computed efficiently". It has 31 times the entries that count."""
+    image = tj.zeros(1, 1, 28, 28, requires_grad=True)
+    T = chain(F.conv2d(image, tj.ones(6, 1, 5, 5)), {"image": image}).product("image")
+    by_patches = 6 * 24 * 24 * 5 * 5  # filters, positions, taps
+    assert T.nnz == by_patches == 86_400
+    assert T.shape == (6 * 24 * 24, 28 * 28)
+    assert T.shape[0] * T.shape[1] > 31 * by_patches
