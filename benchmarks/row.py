@@ -55,6 +55,8 @@ class Row:
     tolerance : float
         By how much, relatively, the numbers that the sides' steps return may differ: sides that disagree did not do
         the same work, and comparing their times would mean nothing.
+    long : bool
+        Takes so long that ``--quick`` leaves it out, unless it is named.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Row:
     peers: Sequence[Peer]
     measure: Literal["time", "peak", "own"] = "time"
     tolerance: float = 1e-4
+    long: bool = False
 
     @property
     def sides(self) -> dict[str, Start]:

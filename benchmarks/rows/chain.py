@@ -30,7 +30,7 @@ def by_library(name: str, length: int) -> Step:
 def _row(name: str, length: int, work: str, bar: float, measure: Any) -> Row:
     work = f"chain of {length:,} operations on 8 numbers, {work}"
     peer = Peer("torch", partial(by_library, "torch", length), bar)
-    return Row(name, work, partial(by_library, "tinygrad_jac", length), [peer], measure)
+    return Row(name, work, partial(by_library, "tinygrad_jac", length), [peer], measure, long=length > 500_000)
 
 
 ROWS = [
