@@ -19,6 +19,7 @@ from tinygrad_jac.jacobians import (
     Identity,
     Jacobian,
     Kron,
+    Recurrence,
     Selection,
     Sum,
     Toeplitz,
@@ -271,6 +272,18 @@ class TestContraction(StructureSuite):
         ]
 
 
+class TestRecurrence(StructureSuite):
+    @staticmethod
+    def examples():
+        M = randn(3, 2, 2, seed=1)
+        I, O = np.eye(2), np.zeros((2, 2))
+        matrix = np.block([[I, O, O], [M[1], I, O], [M[2] @ M[1], M[2], I]])
+        two = randn(2, 2, 1, 1, seed=2)  # (times, batch, 1, 1)
+        (m, n) = two[1].ravel()
+        batch = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [m, 0, 1, 0], [0, n, 0, 1]])
+        return [(Recurrence(M), matrix), (Recurrence(two), batch), (Recurrence(randn(1, 3, 3)), np.eye(3))]
+
+
 class TestDense(StructureSuite):
     @staticmethod
     def examples():
@@ -306,5 +319,6 @@ def test_no_structure_is_without_its_suite():
         "AlongGraph": "tests/test_chain.py",
         "Chain": "tests/test_chain.py",
         "chain": "makes a Chain",
+        "bordered": "prints one",
     }
     assert set(package.__all__) - set(elsewhere) == suites, "every structure has a suite"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import itertools
 import pickle
-from types import SimpleNamespace
 
 import kit
 import numpy as np
@@ -14,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit import close, randn, rng
-from test_jacobians import StructureSuite
 
 import tinygrad_jac as tj
 from tinygrad_jac import nn
@@ -106,33 +103,6 @@ def test_saturated_gates_are_no_trouble():
 
 
 # ------------------------------------------------------------------------------------------------ the structure
-
-
-def recurrence_examples():
-    M = randn(3, 2, 2, seed=1)
-    I, O = np.eye(2), np.zeros((2, 2))
-    matrix = np.block([[I, O, O], [M[1], I, O], [M[2] @ M[1], M[2], I]])
-    two = randn(2, 2, 1, 1, seed=2)  # (times, batch, 1, 1)
-    (m, n) = two[1].ravel()
-    batch = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [m, 0, 1, 0], [0, n, 0, 1]])
-    return [(Recurrence(M), matrix), (Recurrence(two), batch), (Recurrence(randn(1, 3, 3)), np.eye(3))]
-
-
-SUITE = {
-    name: test
-    for name, test in vars(StructureSuite).items()
-    if name.startswith("test_") and list(inspect.signature(test).parameters) == ["self"]
-}
-
-
-@pytest.mark.parametrize("name", sorted(SUITE))
-def test_the_structure(name):
-    SUITE[name](SimpleNamespace(each=recurrence_examples, examples=recurrence_examples))
-
-
-@pytest.mark.parametrize("lead", [(), (3,), (2, 1, 3)])
-def test_the_structure_with_leading_axes(lead):
-    StructureSuite.test_jvp_and_vjp_are_products_with_the_matrix(SimpleNamespace(each=recurrence_examples), lead)
 
 
 def test_samples_of_a_batch_stay_apart():
