@@ -314,6 +314,21 @@ def draw_algorithm_1() -> None:
     draw_graph("algorithm-1-graph", {"z": z}, params=params, inputs={"x": between["x"]})
 
 
+def draw_linearized() -> None:
+    conv, x = nn.Conv2d(1, 2, kernel_size=2, dtype=tj.float64), leaf(np.ones((1, 9)))
+    z = as_linear(conv, (1, 3, 3))(x)
+    draw_graph("convolution-graph", {"z": z}, params={"K": conv.weight, "b": conv.bias}, inputs={"x": x})
+
+
+def draw_next_steps() -> None:
+    x, W = leaf(np.ones(3)), leaf(np.ones((3, 3)))
+    y = x + tj.tanh(W @ x)
+    draw_graph("next-steps-residual", {"y": y}, params={"W": W}, inputs={"x": x}, direction="LR")
+    q, K, V = leaf(np.ones((1, 2))), leaf(np.ones((4, 2))), leaf(np.ones((4, 3)))
+    a = F.scaled_dot_product_attention(q, K, V)
+    draw_graph("next-steps-attention", {"a": a}, inputs={"q": q, "K": K, "V": V})
+
+
 def main() -> None:
     # The outlines of letters, not their names: pictures look the same whatever fonts there are.
     with plt.rc_context({"svg.hashsalt": "tinygrad_jac", "svg.fonttype": "path", "font.size": 10}):
@@ -327,6 +342,8 @@ def main() -> None:
         draw_vector_calculus()
         draw_layouts()
         draw_algorithm_1()
+        draw_linearized()
+        draw_next_steps()
 
 
 if __name__ == "__main__":
