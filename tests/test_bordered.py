@@ -65,9 +65,17 @@ def test_digits_zeros_and_empty_matrices():
         (np.ones(3), {}, r"prints matrices, not an array of shape \(3,\)"),
         (np.ones((2, 3)), {"columns": (2, 2)}, r"blocks of \[2, 2\] columns have 4 together, the matrix has 3"),
         (np.ones((2, 3)), {"rows": (1,)}, r"blocks of \[1\] rows have 1 together, the matrix has 2"),
+        (np.ones((2, 3)), {"columns": (-1, 4)}, r"blocks of \[-1, 4\] columns: none can have fewer than 0"),
         (np.ones((2, 3)), {"titles": ("a", "b")}, "there are 1 blocks of columns, but 2 titles"),
     ],
 )
 def test_blocks_that_do_not_fit(matrix, options, message):
     with pytest.raises(ShapeError, match=message):
         bordered(matrix, **options)
+
+
+@pytest.mark.parametrize("options", [{"digits": 0}, {"digits": -1}, {"most": 3}, {"most": 0}], ids=str)
+def test_too_few_digits_or_entries(options):
+    ((name, given),) = options.items()
+    with pytest.raises(ValueError, match=rf"^{name} must be at least \d, not {given}$"):
+        bordered(np.eye(5), **options)

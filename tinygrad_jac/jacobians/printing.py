@@ -37,9 +37,9 @@ def bordered(
     order : {"C", "F"}
         How a `Jacobian` flattens its arrays: row-major, or by stacking columns, the ``vec`` of the textbooks.
     digits : int
-        Significant digits of each entry.
+        Significant digits of each entry, at least 1.
     most : int
-        A block of more rows or columns is printed in part.
+        A block of more rows or columns is printed in part; at least 4, of which one is the last.
 
     Returns
     -------
@@ -49,6 +49,8 @@ def bordered(
     ------
     ShapeError
         What is given is no matrix, or the blocks do not fit it.
+    ValueError
+        ``digits`` or ``most`` is too small.
 
     Examples
     --------
@@ -60,6 +62,9 @@ def bordered(
     │ ·    ·  · ╎ ·  1 │
     └                  ┘
     """
+    for name, given, least in (("digits", digits, 1), ("most", most, 4)):
+        if given < least:
+            raise ValueError(f"{name} must be at least {least}, not {given}")
     if isinstance(matrix, Chain) and columns is None:
         columns = [math.prod(shape) for shape in matrix.parameters.values()]
         titles = matrix.names if titles is None else titles
@@ -102,6 +107,8 @@ def bordered(
 
 def _blocks(what: str, sizes: Sequence[int] | None, total: int) -> list[int]:
     sizes = [total] if sizes is None else list(sizes)
+    if min(sizes, default=0) < 0:
+        raise ShapeError(f"blocks of {sizes} {what}: none can have fewer than 0")
     if sum(sizes) != total:
         raise ShapeError(f"blocks of {sizes} {what} have {sum(sizes)} together, the matrix has {total}")
     return sizes
