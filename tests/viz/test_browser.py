@@ -184,6 +184,46 @@ def test_the_wheel_zooms_where_the_pointer_is(browser, page):
     )
 
 
+def test_on_a_telephone(browser, page):
+    path, ids = page
+    narrow = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    wide = {**narrow, "width": 1000, "height": 700}
+    inside = (
+        "(e => { const b = e.getBoundingClientRect(); "
+        "return b.left >= 0 && b.top >= bar.getBoundingClientRect().bottom && b.right <= innerWidth })"
+    )
+    browser.open(path)
+    browser("Emulation.setDeviceMetricsOverride", **narrow)
+    try:
+        browser.ask("new Promise(requestAnimationFrame)")
+        browser.ask("document.getElementById('fit').click()")
+        assert browser.ask(f"[...document.querySelectorAll('.vertex')].every({inside})")
+        browser.open(path)  # at the size of reading, from the top
+        assert browser.ask(f"({inside})(document.querySelector('.vertex'))")
+        browser.mouse("mouseMoved", *browser.middle_of(f"#{ids['x']}"))
+        assert browser.ask("card.getBoundingClientRect().right") <= 390
+        assert browser.ask("card.getBoundingClientRect().left") >= 0
+    finally:
+        browser("Emulation.setDeviceMetricsOverride", **wide)
+
+
+def test_a_window_that_changes_shows_all_again_unless_one_moved(browser, page):
+    path, _ = page
+    wide = {"width": 1000, "height": 700, "deviceScaleFactor": 1, "mobile": False}
+    browser.open(path)
+    before = scale(browser)
+    try:
+        browser("Emulation.setDeviceMetricsOverride", **{**wide, "height": 660})
+        assert scale(browser) < before
+        browser("Emulation.setDeviceMetricsOverride", **wide)
+        browser.mouse("mouseWheel", 500, 300, deltaX=0, deltaY=-400)
+        moved = scale(browser)
+        browser("Emulation.setDeviceMetricsOverride", **{**wide, "height": 400})
+        assert scale(browser) == pytest.approx(moved)
+    finally:
+        browser("Emulation.setDeviceMetricsOverride", **wide)
+
+
 def test_dragging_moves_the_page(browser, page):
     path, ids = page
     browser.open(path)

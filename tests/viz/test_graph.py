@@ -143,6 +143,8 @@ class TestWhatIsWhat:
     def test_one_array_is_one_box(self):
         x, w = tj.tensor(array(3)), leaf(3)
         assert kinds(viz.graph((w * x).exp() * x)) == ["parameter", "input", "op", "op", "op"]
+        steps = tj.tensor(array(4, 3))  # of which each row is a view: the steps of a sequence
+        assert kinds(viz.graph((w * steps[0]).exp() * steps[3])) == ["parameter", "input", "op", "op", "op"]
 
     def test_frozen_parameters_and_buffers(self):
         model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)).eval()

@@ -286,7 +286,7 @@ def repeated(text: str, times: int) -> str:
 
 
 def shortened(text: str) -> str:
-    """A name as far as a box has room for it, in one line: without its middle. The files keep all of it."""
+    """A name as far as a box has room for it, in one line: without its middle. JSON and the page keep all of it."""
     rest = LONGEST - 1
     return text if len(text) <= LONGEST else f"{text[: rest // 2]}…{text[-(rest - rest // 2) :]}"
 

@@ -127,10 +127,10 @@ class _Reading:
         return vertex
 
     def _array(self, array: Any) -> Vertex:
-        """The vertex of an array without a history: one for each array, whoever uses it."""
+        """The vertex of an array without a history: one for the views of an array that are of one shape."""
         known, memory = isinstance(array, np.ndarray), self.memory
         owner = id(owner_of(array)) if known else None
-        key = (owner, array.shape) if owner in memory.names else id(array) if known else None
+        key = (owner, array.shape) if known else None
         if key is None or key not in self.drawn:
             kind = memory.kinds.get(owner, memory.other)
             vertex = Vertex(kind, memory.names.get(owner, kind), self.groups.root, array.shape, str(array.dtype))

@@ -172,8 +172,9 @@ def _edges(drawing: Drawing, found: Layout, style: Style, labels: Labels) -> lis
             end, beside, _ = labels[edge]
             x, y = _along(points, 0.3 if end is edge.source else 0.62)
             kind = "small halo" if beside and not across else "small halo mid"
+            wider = ' style="stroke-width:8px"' if width > 1 else ""  # no line shows between the words
             shift = 5 if beside and not across else 0
-            label = f'<text x="{x + shift:.1f}" y="{y:.1f}" class="{kind}">{html.escape(_words(edge))}</text>'
+            label = f'<text x="{x + shift:.1f}" y="{y:.1f}" class="{kind}"{wider}>{html.escape(_words(edge))}</text>'
         parts.append(
             f'<g class="edge" data-edge="{k}"><path d="{_curve(points, across)}" fill="none" stroke="{colour}" '
             f'stroke-width="{1.1 if width == 1 else width}" marker-end="url(#head{colour[1:]})"{dashes}/>{label}</g>'
