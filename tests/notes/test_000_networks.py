@@ -232,9 +232,10 @@ def test_3_2_gradient_of_all_43_parameters():
     ],
     ids=["relu", "sigmoid", "tanh"],
 )
-@pytest.mark.parametrize("sizes", [(4, 3), (4, 5, 3), (3, 5, 4, 2), (2, 3, 3, 3, 3, 1)], ids=str)
+@pytest.mark.parametrize("sizes", [(4, 3), (4, 5, 3), (3, 5, 4, 2), (3, 5, 4, 5, 4, 2)], ids=str)
 def test_algorithm_1_for_any_number_of_layers(sizes, f, slope):
     z, params, by_hand = network(sizes, randn(sizes[0]), f, slope)
+    assert all(block.any() for block in by_hand), "no layer is cut off by units that are all off"
     J = chain(z, params)
     close(J.dense(order="F"), np.hstack(by_hand), EXACT, "structured")
     close(by_backward(z, params), np.hstack(by_hand), EXACT, "backward()")
@@ -245,6 +246,7 @@ def test_algorithm_1_for_any_number_of_layers(sizes, f, slope):
 def test_3_3_three_layers_10x111810():
     """784-100-300-10, as the text has it: 3,010 + 30,300 + 78,500 columns."""
     z, params, by_hand = network((784, 100, 300, 10), rng(1).random(784), tj.relu, lambda z: (z > 0) * 1.0)
+    assert all(block.any() for block in by_hand)
     assert [block.shape for block in by_hand] == [(10, 3010), (10, 30300), (10, 78500)]
     J = chain(z, params)
     assert J.shape == (10, 111_810)

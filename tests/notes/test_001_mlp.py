@@ -36,6 +36,7 @@ class Perceptron:
         self.dz = (self.p - np.eye(3)[self.y]) / N
         self.dh = self.dz @ self.w.array.T
         self.du = self.dh * (self.u.array > 0)
+        assert 0 < np.count_nonzero(self.u.array > 0) < self.u.numel(), "some units are on and some are off"
 
     def agree(self, name: str, by_hand: np.ndarray) -> None:
         """∂L/∂name three ways, and without writing the row."""

@@ -307,11 +307,11 @@ ACTIVATIONS = {
 class Deep:
     """(5.112) to (5.114): f_0 = x, f_i = σ(A_{i-1} f_{i-1} + b_{i-1}), L = ‖y - f_K‖²."""
 
-    def __init__(self, K: int, activation: str = "sigmoid", width: int = 3) -> None:
+    def __init__(self, K: int, activation: str = "sigmoid", width: int = 5) -> None:
         function, slope = ACTIVATIONS[activation]
         self.K = K
         self.A = [leaf(randn(width, width, seed=i)) for i in range(K)]
-        self.b = [leaf(randn(width, seed=10 + i)) for i in range(K)]
+        self.b = [leaf(1 + randn(width, seed=10 + i)) for i in range(K)]  # so that most ReLUs are on
         self.f = [leaf(randn(width, seed=20))]
         self.y = randn(width, seed=30)
         for A, b in zip(self.A, self.b):
@@ -337,6 +337,7 @@ def test_5_115_to_5_118_gradients_of_all_layers(K, activation):
         agree(net.f[i + 1], net.f[i], net.by_f[i], f"∂f{i + 1}/∂f{i}")
         agree(net.f[i + 1], net.A[i], net.by_A[i], f"∂f{i + 1}/∂A{i}")
         agree(net.f[i + 1], net.b[i], net.by_b[i], f"∂f{i + 1}/∂b{i}")
+        assert (carried @ net.by_A[i]).any(), "not all units are off"
         agree(net.L, net.A[i], carried @ net.by_A[i], f"∂L/∂A{i}")
         agree(net.L, net.b[i], carried @ net.by_b[i], f"∂L/∂b{i}")
         carried = carried @ net.by_f[i]
