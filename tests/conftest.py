@@ -11,6 +11,8 @@ import tinygrad_jac as tj
 import tinygrad_jac.nn  # registers the primitives that are loaded when asked for
 from tinygrad_jac.primitive import registry as primitive_registry
 
+collect_ignore = ["scripts"]  # programs that test_scripts.py runs, and not modules to look for doctests in
+
 # Generated inputs are the same in every run: a failure is a failure of the code, not of the day.
 settings.register_profile(
     "tinygrad_jac",
