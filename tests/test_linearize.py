@@ -250,3 +250,15 @@ def test_another_input_is_refused():
     for shape in ((2, 8), (9,), (2, 1, 3, 4)):
         with pytest.raises(ShapeError, match=r"samples of shape \(1, 3, 3\) takes a batch"):
             made(tj.zeros(*shape))
+
+
+@pytest.mark.parametrize("shape", [None, "ab", (1, -3, 3), (1, 2.5, 3), 3.0, ((1, 3), (3,))], ids=str)
+def test_what_is_no_shape_of_a_sample_is_refused(shape):
+    with pytest.raises(ShapeError, match="input_shape is that of one sample, without the batch axis"):
+        as_linear(nn.Conv2d(1, 2, 2), shape)
+
+
+def test_shapes_of_any_integers():
+    for shape in ([1, 3, 3], np.array([1, 3, 3]), (np.int64(1), 3, 3)):
+        assert as_linear(nn.Conv2d(1, 2, 2), shape).in_features == 9
+    assert isinstance(as_linear(nn.Linear(4, 1), np.int64(4)), nn.Linear)

@@ -18,6 +18,7 @@ from ...dtypes import get_default_dtype
 from ...errors import ShapeError
 from ...graph import Variable, wrap
 from ...modes import enable_grad, is_grad_enabled, no_grad
+from ...spelling import sizes_of
 from .. import activation, convolution, dropout, linear, normalization, pooling
 from .. import functional as F
 from ..containers import Sequential
@@ -171,8 +172,17 @@ def as_linear(model: Module, input_shape: Sequence[int] | int) -> Module:
     """
     if not isinstance(model, Module):
         raise TypeError(f"as_linear() takes a Module, not {type(model).__name__}")
-    shape = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
-    return _converted(model, shape, "")[0]
+    return _converted(model, _sizes(input_shape), "")[0]
+
+
+def _sizes(given: Any) -> tuple[int, ...]:
+    try:
+        sizes = sizes_of([given])
+    except (TypeError, ValueError):
+        sizes = (-1,)
+    if min(sizes, default=0) < 0:
+        raise ShapeError(f"input_shape is that of one sample, without the batch axis, as (1, 28, 28), not {given!r}")
+    return sizes
 
 
 def _converted(model: Module, shape: tuple[int, ...], name: str) -> tuple[Module, tuple[int, ...]]:
