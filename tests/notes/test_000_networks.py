@@ -10,7 +10,7 @@ import itertools
 import numpy as np
 import pytest
 from kit import close, numerical_jacobian, randn, rng
-from threefold import EXACT, leaf, statement
+from threefold import EXACT, agree, leaf, statement
 
 import tinygrad_jac as tj
 from tinygrad_jac.jacobians import Diagonal, Identity, Kron, chain
@@ -151,6 +151,9 @@ def test_3_1_one_layer_3x15(columns):
     assert by_hand.shape == J.shape == (3, 15)
     assert np.array_equal(J.dense(order="F"), by_hand)
     assert np.array_equal(by_backward(z, {"W": W, "b": b}), by_hand)
+    row_by_row = np.hstack([np.kron(x, np.eye(3)), np.eye(3)])
+    assert np.array_equal(J.dense(), row_by_row), "in NumPy's order, the default, xᵀ ⊗ I"
+    agree(z, W, row_by_row[:, :12], "by W")
     factors = [link.jacobian for link in J.links if link.op == "matmul"]
     assert [type(factor) for factor in factors] == [Kron]
     assert isinstance(J.product("b"), Identity)
