@@ -565,7 +565,7 @@ class TestReports:
         tanh, linear = named(g, "tanh"), named(g, "linear")
         assert (tanh["verdict"], linear["verdict"]) == ("wrong VJP", "ok")
         assert "1.01 times the derivative" in tanh["message"]
-        assert tanh["place"].startswith("test_graph.py:")
+        assert tanh["place"].startswith("test_drawing.py:")
         assert tanh["code"] == "loss = model(x).sum()"
         assert tanh["errors"]["vjp"] > 1e-3 > linear["errors"]["vjp"]
         (edge,) = [line for line in g.to_dot().splitlines() if "x: wrong VJP" in line]
