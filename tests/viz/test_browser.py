@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import subprocess
+import sys
+import time
 
 import networks
 import numpy as np
@@ -33,16 +35,15 @@ class Browser:
         to_read, self.to = os.pipe()
         self.back, to_write = os.pipe()
 
-        def as_three_and_four():
-            fds = os.dup(to_read), os.dup(to_write)
-            os.dup2(fds[0], 3)
-            os.dup2(fds[1], 4)
-
+        # The browser reads from 3 and writes to 4; a small program of its own puts the pipes there.
+        plug = "import fcntl, os, sys; r, w = (fcntl.fcntl(int(a), fcntl.F_DUPFD, 10) for a in sys.argv[1:3]); "
+        plug += "os.dup2(r, 3); os.dup2(w, 4); os.execv(sys.argv[3], sys.argv[3:])"
         command = [CHROMIUM, *OPTIONS.split(), f"--user-data-dir={folder}", "--remote-debugging-pipe", "about:blank"]
         quiet = subprocess.DEVNULL
         self.process = subprocess.Popen(
-            command, stdin=quiet, stdout=quiet, stderr=quiet, close_fds=False, preexec_fn=as_three_and_four
-        )
+            [sys.executable, "-c", plug, str(to_read), str(to_write), *command],
+            stdin=quiet, stdout=quiet, stderr=quiet, pass_fds=(to_read, to_write),
+        )  # fmt: skip
         os.close(to_read)
         os.close(to_write)
         self.rest, self.number, self.session = b"", 0, None
@@ -130,6 +131,15 @@ def scale(browser):
     return browser.ask("stage.clientWidth / document.querySelector('#stage svg').viewBox.baseVal.width")
 
 
+def eventually(condition, seconds=10):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
 def test_it_opens_without_a_complaint_and_asks_for_nothing(browser, page):
     path, _ = page
     browser.open(path)
@@ -214,7 +224,7 @@ def test_a_window_that_changes_shows_all_again_unless_one_moved(browser, page):
     before = scale(browser)
     try:
         browser("Emulation.setDeviceMetricsOverride", **{**wide, "height": 660})
-        assert scale(browser) < before
+        assert eventually(lambda: scale(browser) < before), "the page is told of the change a little later"
         browser("Emulation.setDeviceMetricsOverride", **wide)
         browser.mouse("mouseWheel", 500, 300, deltaX=0, deltaY=-400)
         moved = scale(browser)
