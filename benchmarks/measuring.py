@@ -67,7 +67,8 @@ class Comparison:
     def verdict(self) -> str:
         if self.problem:
             return "skipped" if self.skipped else "failed"
-        return "ok" if self.ratio <= self.peer.bar else "over" if self.ratio <= NOISE * self.peer.bar else "too slow"
+        limit = NOISE * max(self.peer.bar, self.peer.reached)
+        return "ok" if self.ratio <= self.peer.bar else "over" if self.ratio <= limit else "too slow"
 
     @property
     def passes(self) -> bool:

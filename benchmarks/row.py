@@ -25,11 +25,14 @@ class Peer:
         Imports what it needs itself: the process that prints the table imports no peer.
     bar : float
         What ``ours / peer`` should not exceed.
+    reached : float, optional
+        Where that is missed by far, what a quiet machine last measured: ``--check`` compares with this.
     """
 
     name: str
     start: Start
     bar: float
+    reached: float = 0.0
 
     @property
     def package(self) -> str:
