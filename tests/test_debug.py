@@ -451,6 +451,10 @@ class TestWrongDerivatives:
         passes(lambda: op(accumulate=add(1.0))(x).sum().backward())
         found(lambda: op(accumulate=add(1.01))(x).sum().backward(), "accumulate= adds")
 
+    def test_what_is_added_in_place_is_stated_for_each_argument(self, op):
+        with pytest.raises(ValueError, match=r"1 rules and 2 entries of accumulate="):
+            op(accumulate=(None, None))
+
     def test_a_composition_that_is_another_function(self, op):
         cube = op(composition=lambda x: x * x * x * 1.01)
         x = leaf([1.0, 2.0])

@@ -78,6 +78,11 @@ class Primitive:
         statements = (jacobian,) if callable(jacobian) else tuple(jacobian)
         self.arguments, self.params, self.variadic = _read_signatures(name, rules, statements)
         self.accumulate: Sequence[Any] | None = (accumulate,) if callable(accumulate) else accumulate
+        if self.accumulate is not None and (self.variadic or len(self.accumulate) != len(rules)):
+            raise ValueError(
+                f"primitive '{name}' has {len(rules)} rules and {len(self.accumulate)} entries of accumulate=: give "
+                "one for each argument, None where there is none; a variadic primitive takes none"
+            )
         self.vjp: Sequence[Any] = _ForEach(rules[0]) if self.variadic else rules
         self.jacobian: Sequence[Any] = _ForEach(statements[0]) if self.variadic else statements
 

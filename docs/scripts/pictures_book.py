@@ -314,6 +314,16 @@ def draw_algorithm_1() -> None:
     draw_graph("algorithm-1-graph", {"z": z}, params=params, inputs={"x": between["x"]})
 
 
+def draw_iris() -> None:
+    x = leaf(np.ones((120, 4)))
+    one, two = (
+        nn.Linear(4, 3, dtype=tj.float64),
+        nn.Sequential(nn.Linear(4, 5, dtype=tj.float64), nn.ReLU(), nn.Linear(5, 3, dtype=tj.float64)),
+    )
+    outputs = {"one layer": one(x), "two layers": two(x)}
+    draw_graph("iris-graph", outputs, params=nn.ModuleDict({"one": one, "two": two}), inputs={"x": x})
+
+
 def draw_linearized() -> None:
     conv, x = nn.Conv2d(1, 2, kernel_size=2, dtype=tj.float64), leaf(np.ones((1, 9)))
     z = as_linear(conv, (1, 3, 3))(x)
@@ -342,6 +352,7 @@ def main() -> None:
         draw_vector_calculus()
         draw_layouts()
         draw_algorithm_1()
+        draw_iris()
         draw_linearized()
         draw_next_steps()
 
