@@ -203,22 +203,19 @@ class Primitive:
         of 3.9. The names of its parameters are PyTorch's, since methods are called with them: ``x.mul(other=y)``.
         """
         forward, general, name = self.forward, self.apply, self.name
-        needed_by = self._needed_by
-        (x_for_x, x_for_y), (y_for_x, y_for_y) = ((0 in n, 1 in n) for n in (needed_by[0], needed_by[-2]))
-        out_for_x, out_for_y = 0 in needed_by[-1], 1 in needed_by[-1]
         nothing: dict[str, Any] = {}
 
         def unary(input: Any) -> Any:
             if not isinstance(input, Variable):
                 return general(input)
-            parent = input.node
             array = input.array
+            parent = input.node
             if parent is None or not mode.recording:
                 if array.dtype.kind not in "fc":
                     return general(input)
                 out = forward(array)
                 return wrap(out if type(out) is ndarray else np.asarray(out))
-            if observers:
+            if observers or for_one is None:
                 return general(input)
             if rewritten:
                 graph.check_current((input,))
@@ -229,10 +226,11 @@ class Primitive:
             node.shape = out.shape
             node.dtype = out.dtype
             node.primitive = self
-            node.parents = (parent,)
-            node.args = (array if x_for_x else parent,)
+            node.parents = parents = (parent,)
+            (keep,), keep_out = for_one
+            node.args = (array,) if keep else parents
             node.kwargs = nothing
-            node.out = out if out_for_x else None
+            node.out = out if keep_out else None
             node.extras = None
             node.order = tick()
             return wrap(out, node)
@@ -254,36 +252,47 @@ class Primitive:
                 a, p, b, q = input, None, other.array, other.node
             else:
                 return general(input, other)
-            recorded = mode.recording and (p is not None or q is not None)
-            if observers if recorded else (b if type(a) in _WEAK else a).dtype.kind not in "fc":
+            if (p is None and q is None) or not mode.recording:
+                if (b if type(a) in _WEAK else a).dtype.kind not in "fc":
+                    return general(input, other)
+                try:
+                    out = forward(a, b)
+                except ValueError:
+                    return general(input, other)  # which says what is wrong
+                return wrap(out if type(out) is ndarray else np.asarray(out))
+            kept = for_right if p is None else for_left if q is None else for_both
+            if observers or kept is None:
                 return general(input, other)
-            if rewritten and recorded:
+            if rewritten:
                 graph.check_current((input, other))
             try:
                 out = forward(a, b)
             except ValueError:
-                return general(input, other)  # which says what is wrong
+                return general(input, other)
             if type(out) is not ndarray:
                 out = np.asarray(out)
-            if not recorded:
-                return wrap(out)
             node = new_node(Node)
             node.shape = out.shape
             node.dtype = out.dtype
             node.primitive = self
-            node.parents = (p, q)
-            by_x, by_y = p is not None, q is not None
-            if not ((by_x and x_for_x) or (by_y and x_for_y)):
-                a = _spec_of(a) if p is None else p
-            if not ((by_x and y_for_x) or (by_y and y_for_y)):
-                b = _spec_of(b) if q is None else q
-            node.args = (a, b)
+            node.parents = parents = (p, q)
+            (keep_a, keep_b), keep_out = kept
+            if kept is parents_only:
+                node.args = parents
+            else:
+                node.args = (a if keep_a else p or _spec_of(a), b if keep_b else q or _spec_of(b))
             node.kwargs = nothing
-            node.out = out if (by_x and out_for_x) or (by_y and out_for_y) else None
+            node.out = out if keep_out else None
             node.extras = None
             node.order = tick()
             return wrap(out, node)
 
+        # What a node keeps, by which arguments are tracked.
+        if len(self.arguments) == 1:
+            for_one = self._kept_where(True)
+        else:
+            for_both, for_left, for_right = (self._kept_where(*t) for t in ((True, True), (True, False), (False, True)))
+            parents_only = for_both if for_both and not any(for_both[0]) else self
         made = unary if len(self.arguments) == 1 else binary
         made.__name__ = made.__qualname__ = name
         made.__doc__ = self.__doc__
@@ -324,6 +333,13 @@ class Primitive:
                 )
         found = tuple(not asked.isdisjoint(needed) for needed in needed_by), not asked.isdisjoint(out_needed_by)
         return self._kept.setdefault(tracked, found)
+
+    def _kept_where(self, *tracked: bool) -> tuple[tuple[bool, ...], bool] | None:
+        """`_what_is_kept`, or None where a rule that is needed is missing."""
+        try:
+            return self._what_is_kept(tracked)
+        except GradientError:
+            return None
 
     def argument(self, index: int) -> str:
         """The name of a positional argument; numbered where they are variadic."""
@@ -424,7 +440,10 @@ def _structures_in(function: Any, seen: set[Any]) -> set[str]:
 
 def _spec_of(value: Any) -> Any:
     """What stands for a constant that is not saved: a Python number itself, the form of an array."""
-    return Spec(value.shape, value.dtype) if type(value) is ndarray else value
+    return _spec(value.shape, value.dtype) if type(value) is ndarray else value
+
+
+_spec = functools.lru_cache(maxsize=1024)(Spec)  # one for all constants of a form: it is never changed
 
 
 class _ForEach(Sequence[Rule]):

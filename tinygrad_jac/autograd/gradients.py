@@ -9,9 +9,9 @@ import numpy as np
 
 from ..errors import GradientError, ShapeError
 from ..graph import Leaf, Node, Variable, check_current, walk_back, wrap
-from ..modes import set_grad_enabled
+from ..modes import mode
 from ..primitive import ufuncs
-from ..versions import mark_changed
+from ..versions import mark_changed, rewritten
 
 
 def backward(
@@ -43,15 +43,16 @@ def backward(
     ShapeError
         A cotangent does not have its tensor's shape.
     """
-    roots = _roots(_listed(tensors), _listed(grad_tensors))
+    roots = _roots(_listed(tensors), _listed(grad_tensors), create_graph)
     wanted = None
     if inputs is not None:
         if not _listed(inputs):
             raise GradientError("inputs= is empty: name the tensors that should receive a gradient, or leave it out")
         wanted = [_node_of(t, "inputs") for t in _listed(inputs)]
     keep = create_graph if retain_graph is None else retain_graph
-    found = walk_back(_seeds(roots, create_graph), wanted, retain_graph=keep, create_graph=create_graph)
-    with set_grad_enabled(create_graph):
+    found = walk_back(roots, wanted, retain_graph=keep, create_graph=create_graph)
+    before, mode.recording = mode.recording, create_graph
+    try:
         for node, cotangent in found.items():
             if isinstance(node, Leaf):
                 owner = node.owner()
@@ -61,8 +62,11 @@ def backward(
                 owner = next((t for t in _listed(inputs) if t.node is node and not t.retains_grad), None)
             if owner is not None:
                 accumulate(owner, cotangent)
-                for hook in [*node.extras.get("accumulated", {}).values()] if node.extras else ():
-                    hook(owner)
+                if node.extras is not None:
+                    for hook in [*node.extras.get("accumulated", {}).values()]:
+                        hook(owner)
+    finally:
+        mode.recording = before
 
 
 def grad(
@@ -113,9 +117,9 @@ def grad(
     """
     sources = _listed(inputs)
     nodes = [_node_of(t, "inputs") for t in sources]
-    roots = _roots(_listed(outputs), _listed(grad_outputs), batched=is_grads_batched)
+    roots = _roots(_listed(outputs), _listed(grad_outputs), create_graph, batched=is_grads_batched)
     keep = create_graph if retain_graph is None else retain_graph
-    found = walk_back(_seeds(roots, create_graph), nodes, retain_graph=keep, create_graph=create_graph)
+    found = walk_back(roots, nodes, retain_graph=keep, create_graph=create_graph)
     unused = [k for k, node in enumerate(nodes) if node not in found]
     if unused and not (allow_unused or materialize_grads):
         raise GradientError(
@@ -134,50 +138,52 @@ def grad(
 
 def accumulate(tensor: Variable, cotangent: Any) -> None:
     """Add a cotangent to ``tensor.grad``; an array that nothing else holds, or a Tensor, which is copied."""
+    earlier = tensor.grad
     if isinstance(cotangent, Variable):
-        tensor.grad = ufuncs[np.positive](cotangent) if tensor.grad is None else tensor.grad + cotangent
-    elif tensor.grad is None:
-        tensor.grad = wrap(np.asarray(cotangent))
-    elif tensor.grad.node is not None or not tensor.grad.array.flags.writeable:
-        tensor.grad = wrap(tensor.grad.array + cotangent)
+        tensor.grad = ufuncs[np.positive](cotangent) if earlier is None else earlier + cotangent
+    elif earlier is None:
+        tensor.grad = wrap(cotangent)
+    elif earlier.node is not None or not earlier.array.flags.writeable:
+        tensor.grad = wrap(earlier.array + cotangent)
     else:
-        tensor.grad.array += cotangent
-        mark_changed(tensor.grad.array)
+        earlier.array += cotangent
+        mark_changed(earlier.array)
 
 
-def _seeds(roots: list[tuple[Node, Any]], create_graph: bool) -> list[tuple[Node, Any]]:
-    """Cotangents as the walk wants them: arrays that a leaf may keep, or Tensors."""
-    if create_graph:
-        return [(node, g if isinstance(g, Variable) else wrap(g)) for node, g in roots]
-    return [(node, np.array(g.array if isinstance(g, Variable) else g)) for node, g in roots]
-
-
-def _roots(tensors: list[Any], cotangents: list[Any], batched: bool = False) -> list[tuple[Node, Any]]:
+def _roots(tensors: list[Any], cotangents: list[Any], create_graph: bool, batched: bool = False) -> list[Any]:
+    """The nodes that a walk starts from, with their cotangents: arrays that a leaf may keep, or Tensors."""
     if cotangents and len(cotangents) != len(tensors):
         raise ShapeError(
             f"{len(tensors)} tensors need as many cotangents, not {len(cotangents)}; one is a Tensor or an array"
         )
-    check_current(tensors)
+    if rewritten:
+        check_current(tensors)
     roots = []
-    for t, g in zip(tensors, cotangents or [None] * len(tensors), strict=True):
+    for t, g in zip(tensors, cotangents or [None] * len(tensors)):
         node = _node_of(t, "the tensor to differentiate")
+        array = t.array
         if g is None:
-            if t.array.size != 1:
+            if array.size != 1:
                 raise GradientError(
-                    f"backward() of a tensor of shape {t.array.shape} needs its cotangent: pass gradient= of that "
+                    f"backward() of a tensor of shape {array.shape} needs its cotangent: pass gradient= of that "
                     "shape, or reduce the tensor to a scalar (.sum(), .mean())"
                 )
-            g = np.ones_like(t.array)
-        elif not isinstance(g, Variable):
-            g = np.asarray(g, dtype=t.array.dtype)
-        elif g.array.dtype != t.array.dtype:
-            g = g.astype(t.array.dtype)  # type: ignore[attr-defined]
-        if (g.shape[1:] if batched else g.shape) != t.array.shape:
+            g = np.ones(array.shape, array.dtype)
+            roots.append((node, wrap(g) if create_graph else g))
+            continue
+        if not isinstance(g, Variable):
+            g = np.asarray(g, dtype=array.dtype)
+        elif g.array.dtype != array.dtype:
+            g = g.astype(array.dtype)  # type: ignore[attr-defined]
+        if (g.shape[1:] if batched else g.shape) != array.shape:
             raise ShapeError(
-                f"the cotangent has shape {g.shape}, the tensor {t.array.shape}; they must agree"
+                f"the cotangent has shape {g.shape}, the tensor {array.shape}; they must agree"
                 + (" after the leading axis" if batched else "")
             )
-        roots.append((node, g))
+        if create_graph:
+            roots.append((node, g if isinstance(g, Variable) else wrap(g)))
+        else:
+            roots.append((node, np.array(g.array if isinstance(g, Variable) else g)))
     return roots
 
 

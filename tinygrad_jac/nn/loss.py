@@ -17,6 +17,7 @@ class Loss(Thin):
     """The base of the losses. An option that is a tensor (class weights) becomes a buffer, which `to` converts."""
 
     tensors: ClassVar[tuple[str, ...]] = ()
+    consumed: ClassVar[tuple[str, ...]] = ("size_average", "reduce")
 
     def _check(self) -> None:
         size_average, reduce = self.__dict__.pop("size_average", None), self.__dict__.pop("reduce", None)
@@ -28,10 +29,6 @@ class Loss(Thin):
         for name in self.tensors:
             if name in self.__dict__:
                 self.register_buffer(name, self.__dict__.pop(name))
-
-    def forward(self, *inputs: Any) -> Any:
-        names = (name for name in self.options if name not in ("size_average", "reduce"))
-        return self.function(*inputs, **{name: getattr(self, name) for name in names})
 
     def extra_repr(self) -> str:
         return ""

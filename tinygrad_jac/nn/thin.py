@@ -54,6 +54,8 @@ class Thin(Module):
 
     function: ClassVar[Callable[..., Any]]
     options: ClassVar[dict[str, Any]] = {}
+    consumed: ClassVar[tuple[str, ...]] = ()  # options that the constructor itself makes use of
+    handed: ClassVar[tuple[str, ...]] = ()  # the others, which the function is given
     shown: ClassVar[str] = ""  # the options that are printed: all, but `inplace` only where it is on
     __signature__ = _Signature()
 
@@ -62,6 +64,7 @@ class Thin(Module):
         own = [name for name, kind in cls.__annotations__.items() if "ClassVar" not in str(kind)]
         if own and "__init__" not in cls.__dict__:
             cls.options = {name: cls.__dict__.get(name, _REQUIRED) for name in own}
+            cls.handed = tuple(name for name in own if name not in cls.consumed)
             for name in own:  # what stays in the class would hide a buffer of that name
                 if name in cls.__dict__:
                     delattr(cls, name)
@@ -85,7 +88,7 @@ class Thin(Module):
         """What a subclass makes sure of, or completes, once the options are set."""
 
     def forward(self, *inputs: Any) -> Any:
-        return self.function(*inputs, **{name: getattr(self, name) for name in self.options})
+        return self.function(*inputs, **{name: getattr(self, name) for name in self.handed})
 
     def extra_repr(self) -> str:
         names = self.shown.split() or [name for name in self.options if name != "inplace" or self.inplace]

@@ -157,7 +157,7 @@ def _sigmoid(x: Any) -> Any:
 
 sigmoid = primitive(
     "sigmoid", _sigmoid, elementwise=True, saves="out",
-    vjp=lambda g, out, x: g * (out * (1 - out)),
+    vjp=lambda g, out, x: g * (out * (1.0 - out)),
     jacobian=lambda out, x: Diagonal(out - out**2),
     doc="1 / (1 + exp(-x)): σ' = σ (1 - σ). Exact in both tails.",
 )

@@ -283,7 +283,7 @@ cosh = primitive(
 )
 tanh = primitive(
     "tanh", np.tanh, elementwise=True, saves="out",
-    vjp=lambda g, out, x: g * (1 - out * out),
+    vjp=lambda g, out, x: g * (1.0 - out * out),
     jacobian=lambda out, x: Diagonal(1 - out**2),
 )
 arcsinh = primitive(
@@ -317,10 +317,13 @@ def sinc(x: Any) -> Any:
 
 
 def _mask(x: Any, keep: Any) -> Any:
-    # Where the dtype has integers of its size, by a bitwise and with all ones or all zeros: np.where branches on every
-    # entry, which on masks without a pattern takes ten times as long.
+    # Where the dtype has integers of its size, the product of its bits with 0 or 1: np.where branches on every entry,
+    # which on masks without a pattern takes ten times as long.
     bits = _BITS.get(x.dtype)
-    return np.where(keep, x, 0) if bits is None else (x.view(bits) & np.negative(keep.view(np.int8))).view(x.dtype)
+    if bits is None:
+        return np.where(keep, x, 0)
+    ones = keep.astype(bits)
+    return np.multiply(x.view(bits), ones, out=ones if x.shape == ones.shape != () else None).view(x.dtype)
 
 
 _BITS = {np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}

@@ -26,11 +26,16 @@ from .shaping import clone, moveaxis, swapaxes
 
 def spread(g: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
     """A cotangent of reduced shape repeated along the axes that were reduced: the transpose of a sum."""
-    if not keepdims and axis:
+    if not keepdims and axis and g.ndim:
         lead = g.ndim - (x.ndim - len(axis))
         sizes = iter(g.shape[lead:])
         g = g.reshape(g.shape[:lead] + tuple(1 if k - x.ndim in axis else next(sizes) for k in range(x.ndim)))
-    return np.broadcast_to(g, g.shape[: g.ndim - x.ndim] + x.shape)
+    shape = (g.shape[: g.ndim - x.ndim] if g.ndim > x.ndim else ()) + x.shape
+    if isinstance(g, Variable) or g.size * x.size > 4096:
+        return np.broadcast_to(g, shape)
+    full = np.empty(shape, g.dtype)  # so few are filled in under 1 µs, where np.broadcast_to takes 5
+    full[...] = g
+    return full
 
 
 def totals(shape: tuple[int, ...], axis: tuple[int, ...], out_shape: tuple[int, ...]) -> Jacobian:
@@ -45,7 +50,7 @@ def _kept(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:
 
 def _count(x: Any, axis: tuple[int, ...]) -> int:
     """How many entries are reduced to one."""
-    return math.prod(x.shape[a] for a in axis)
+    return math.prod(x.shape if len(axis) == x.ndim else [x.shape[a] for a in axis])
 
 
 def _or_infinity(x: Any) -> Any:
