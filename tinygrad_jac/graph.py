@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from . import versions
+from . import sums, versions
 from .errors import GradientError, ShapeError, UnsavedError
 from .modes import mode
 from .versions import alone, owner_of, rewritten, tick
@@ -509,8 +509,10 @@ def unbroadcast(c: Array, shape: tuple[int, ...], lead_ndim: int = 0) -> Array:
     """
     added = c.ndim - lead_ndim - len(shape)
     start = lead_ndim + added
-    if added == 1 and type(c) is ndarray and c.shape[start:] == shape:
-        return np.add.reduce(c, lead_ndim)  # a bias: without the lists below it takes half the time
+    if added > 0 and type(c) is ndarray and c.flags.c_contiguous and c.shape[start:] == shape:
+        # The bias of a layer: all samples are added up.
+        lead, batch = c.shape[:lead_ndim], c.shape[lead_ndim:start]
+        return sums.of_rows(c.reshape(*lead, math.prod(batch), math.prod(shape))).reshape(lead + shape)
     found = c.shape[start:] if added >= 0 else None
     summed = [*range(lead_ndim, start)]
     if found != shape:

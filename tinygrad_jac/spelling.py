@@ -41,7 +41,8 @@ def public(*numpy_functions: Callable[..., Any]) -> Callable[[F], F]:
         def spelled(*args: Any, **kwargs: Any) -> Any:
             if kwargs:
                 out = kwargs.pop("out", None)
-                kwargs = {SPELLINGS.get(k, k): v for k, v in kwargs.items()}
+                if not SPELLINGS.keys().isdisjoint(kwargs):
+                    kwargs = {SPELLINGS.get(k, k): v for k, v in kwargs.items()}
                 if out is not None:
                     return deliver(out, function(*args, **kwargs))
             return function(*args, **kwargs)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import sums
 from ..errors import ShapeError
 from ..graph import Variable
 from ..jacobians import BlockDiag, Diagonal, Identity, Jacobian
@@ -103,22 +104,19 @@ def _one_hot(target: Any, classes: int) -> Any:
 
 
 def _cross_entropy_forward(x: Any, target: Any) -> Any:
-    shifted, e = _exponentials(x, -1)
-    total = np.add.reduce(e, axis=-1, keepdims=True)
-    out = np.log(total[:, 0]) - shifted[np.arange(len(target)), target]
-    e /= total
-    return out, e
-
-
-def _prediction_minus_target(g: Any, p: Any, target: Any) -> Any:
-    c = p * g[..., None]
-    c[..., np.arange(len(target)), target] -= g
-    return c
+    """The losses, and the derivative of each by its logits: the prediction p less the target y."""
+    shifted, p = _exponentials(x, -1)
+    total = sums.along_rows(p)
+    at_target = np.arange(len(target)), target
+    out = np.log(total[:, 0]) - shifted[at_target]
+    p /= total
+    p[at_target] -= 1
+    return out, p
 
 
 _cross_entropy = primitive(
     "cross_entropy", _cross_entropy_forward, saves="x target residual",
-    vjp=(lambda g, out, x, target, *, residual: _prediction_minus_target(g, residual, target),
+    vjp=(lambda g, out, x, target, *, residual: g[..., None] * residual,
          None),
     jacobian=(lambda out, x, target, *, residual: _rows(_probabilities(x) - np.eye(x.shape[-1])[target]),
               None),
@@ -180,7 +178,9 @@ def _indices(name: str, x: Any, target: Any, ignore_index: int) -> tuple[Any, An
         )
     classes = x.shape[1] if x.ndim > 1 else x.shape[0]
     flat = target.reshape(-1)
-    if flat.dtype == np.int64 and not 0 <= ignore_index < classes and not (flat.view(np.uint64) >= classes).any():
+    if flat.dtype == np.int64 and not (
+        0 <= ignore_index < classes or np.count_nonzero(flat.view(np.uint64) >= classes)
+    ):
         return flat, None, target.shape  # the usual case, in one comparison: negative numbers are large unsigned ones
     counted = flat != ignore_index
     wrong = ((flat < 0) | (flat >= classes)) & counted
@@ -285,8 +285,10 @@ def cross_entropy(
 
 
 def _check_weight(name: str, x: Any, weight: Any) -> None:
+    if weight is None:
+        return
     classes = x.shape[min(1, x.ndim - 1)] if x.ndim else 0
-    if weight is not None and weight.shape != (classes,):
+    if weight.shape != (classes,):
         raise ShapeError(
             f"{name}: weight has an entry for each of the {classes} classes, shape ({classes},), not {weight.shape}"
         )
