@@ -20,7 +20,7 @@ class Peer:
     Attributes
     ----------
     name : str
-        How the table calls it. The part before the first dot or space is the package that must be installed.
+        How the table calls it. The part before the first dot, comma or space is the package that must be installed.
     start : callable
         Imports what it needs itself: the process that prints the table imports no peer.
     bar : float
@@ -36,7 +36,7 @@ class Peer:
 
     @property
     def package(self) -> str:
-        return self.name.replace(".", " ").split()[0]
+        return self.name.replace(".", " ").replace(",", " ").split()[0]
 
 
 @dataclass(frozen=True)

@@ -6,5 +6,5 @@ Nothing heavy is imported at the head of these modules: each side's process impo
 
 MODULES = (  # in the table's order
     "mlp", "small_ops", "chain", "jacobian", "kernel", "hessian", "checking",
-    "cnn", "lstm", "attention", "adam", "memory", "startup",
+    "cnn", "lstm", "attention", "adam", "memory", "startup", "backward", "growth",
 )  # fmt: skip

@@ -9,11 +9,12 @@ from ..data import library, uniform
 from ..row import Peer, Row, Step
 
 
-def by_library(name: str) -> Step:
+def by_library(name: str, count: int = 1_000_000) -> Step:
     lib = library(name)
-    parameters = [lib.nn.Parameter(lib.from_numpy(uniform(250, 250, seed=k))) for k in range(16)]
+    shape = (250, count // 16 // 250)
+    parameters = [lib.nn.Parameter(lib.from_numpy(uniform(*shape, seed=k))) for k in range(16)]
     for k, p in enumerate(parameters):
-        p.grad = lib.from_numpy(uniform(250, 250, bound=0.01, seed=100 + k))
+        p.grad = lib.from_numpy(uniform(*shape, bound=0.01, seed=100 + k))
     optimizer = lib.optim.Adam(parameters, lr=1e-4)
 
     def step() -> Any:

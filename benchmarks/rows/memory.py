@@ -11,12 +11,12 @@ from ..row import Peer, Row, Step
 LAYERS, WIDTH, BATCH = 24, 512, 4096
 
 
-def by_library(name: str) -> Step:
+def by_library(name: str, batch: int = BATCH) -> Step:
     lib = library(name)
     nn = lib.nn
     model = nn.Sequential(*[layer for _ in range(LAYERS) for layer in (nn.Linear(WIDTH, WIDTH), nn.ReLU())])
     fill(model, lib)
-    x = lib.from_numpy(uniform(BATCH, WIDTH))
+    x = lib.from_numpy(uniform(batch, WIDTH))
 
     def step() -> Any:
         loss = (model(x) ** 2).mean()
