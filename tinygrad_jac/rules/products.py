@@ -64,6 +64,10 @@ def _times(x: Any, y: Any) -> Any:
 def _product(x: Any, y: Any) -> Any:
     """x @ y of matrices, in the way that is fastest for their shapes."""
     if x.shape[-1] == 1:  # the outer product of two vectors: several times faster than BLAS
+        if x.ndim + y.ndim > 4 and x.shape[-2] > y.shape[-1]:
+            # Many of them, the rows of a Jacobian: the longer axis is the inner one. 10 x 784 x 300 take 0.38 ms
+            # instead of 0.58. One alone stays in order, since an optimiser adds it to a matrix that is.
+            return mT(np.einsum("...ij,...jk->...ki", x, y))
         return np.einsum("...ij,...jk->...ik", x, y)
     if type(y) is np.ndarray and x.ndim == y.ndim == 2 and 4 < len(x) <= 128 and y.size > 16384 and y.flags.fnc:
         # Few rows times a large transposed matrix: OpenBLAS is slow there, and takes 0.5 to 0.8 of the time for the
