@@ -510,7 +510,9 @@ def unbroadcast(c: Array, shape: tuple[int, ...], lead_ndim: int = 0) -> Array:
     added = c.ndim - lead_ndim - len(shape)
     start = lead_ndim + added
     if added > 0 and type(c) is ndarray and c.flags.c_contiguous and c.shape[start:] == shape:
-        # The bias of a layer: all samples are added up.
+        # The bias of a layer, for which all samples are added up: one matrix of a row for each.
+        if added == len(shape) == 1:
+            return sums.of_rows(c)
         lead, batch = c.shape[:lead_ndim], c.shape[lead_ndim:start]
         return sums.of_rows(c.reshape(*lead, math.prod(batch), math.prod(shape))).reshape(lead + shape)
     found = c.shape[start:] if added >= 0 else None

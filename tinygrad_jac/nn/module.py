@@ -173,9 +173,10 @@ class Module:
 
     def __getattr__(self, name: str) -> Any:
         state = self.__dict__
-        for kind in ("_parameters", "_buffers", "_modules"):
-            if name in state[kind]:
-                return state[kind][name]
+        if name in (registered := state["_parameters"]) or name in (registered := state["_buffers"]):
+            return registered[name]
+        if name in (registered := state["_modules"]):
+            return registered[name]
         return object.__getattribute__(self, name)  # raises what is true: no such attribute, or a property's own error
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -158,25 +158,28 @@ def _rows(rows: Any) -> Jacobian:
 
 def _classes_last(x: Any) -> Any:
     """(N, C, d1, ...) as (N d1 ..., C), and (C,) as (1, C): one row for each prediction."""
+    if x.ndim == 2:
+        return x
     if x.ndim > 2:
         x = np.transpose(x, (0, *range(2, x.ndim), 1))
-    return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+    return x.reshape(-1, x.shape[-1])
 
 
 def _indices(name: str, x: Any, target: Any, ignore_index: int) -> tuple[Any, Any, tuple[int, ...]]:
     """Class indices, checked: flat and with 0 in the place of ignored ones, where they count, and the losses' shape."""
-    target = _array(target)
+    target, shape = _array(target), x.shape
+    expected = shape[:1] + shape[2:] if len(shape) > 1 else ()
     if target.dtype.kind not in "iu":
         raise TypeError(
             f"{name}: class indices must be integers, not {target.dtype}; class probabilities have the input's shape "
-            f"{x.shape}"
+            f"{shape}"
         )
-    if not x.ndim or target.shape != (x.shape[:1] + x.shape[2:] if x.ndim > 1 else ()):
+    if not shape or target.shape != expected:
         raise ShapeError(
-            f"{name}: for an input of shape {x.shape}, with classes in axis {min(x.ndim - 1, 1)}, class indices have "
-            f"shape {x.shape[:1] + x.shape[2:] if x.ndim > 1 else ()}, not {target.shape}"
+            f"{name}: for an input of shape {shape}, with classes in axis {min(len(shape) - 1, 1)}, class indices have "
+            f"shape {expected}, not {target.shape}"
         )
-    classes = x.shape[1] if x.ndim > 1 else x.shape[0]
+    classes = shape[1 if len(shape) > 1 else 0]
     flat = target.reshape(-1)
     if flat.dtype == np.int64 and not (
         0 <= ignore_index < classes or np.count_nonzero(flat.view(np.uint64) >= classes)
@@ -266,7 +269,7 @@ def cross_entropy(
     if x.dtype.kind != "f":
         raise TypeError(f"cross_entropy: logits are floats, not {x.dtype}: convert them, as with .float()")
     _check_weight("cross_entropy", x, weight)
-    if np.shape(target) == x.shape:
+    if _array(target).shape == x.shape:
         return _with_probabilities(x, target, weight, label_smoothing, reduction, size_average, reduce)
     rows = _classes_last(x)
     flat, counted, shape = _indices("cross_entropy", x, target, ignore_index)

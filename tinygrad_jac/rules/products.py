@@ -45,7 +45,7 @@ _linear = primitive(
 
 def mT(x: Any) -> Any:
     """The matrix transpose: the last two axes exchanged."""
-    return x.swapaxes(-1, -2)
+    return x.mT
 
 
 def _rows(x: Any, out: Any = None) -> Any:
@@ -69,12 +69,13 @@ def _product(x: Any, y: Any) -> Any:
             # instead of 0.58. One alone stays in order, since an optimiser adds it to a matrix that is.
             return mT(np.einsum("...ij,...jk->...ki", x, y))
         return np.einsum("...ij,...jk->...ik", x, y)
-    if type(y) is np.ndarray and x.ndim == y.ndim == 2 and 4 < len(x) <= 128 and y.size > 16384 and y.flags.fnc:
+    if isinstance(x, Variable) or isinstance(y, Variable):
+        return _matmul(x, y)  # not x @ y: a rule may meet a mixture of dtypes that a user may not ask for
+    if y.size > 16384 and x.ndim == y.ndim == 2 and 4 < len(x) <= 128 and y.flags.fnc:
         # Few rows times a large transposed matrix: OpenBLAS is slow there, and takes 0.5 to 0.8 of the time for the
         # transposed product, 16 to 64 rows by 784 x 300; turning the small result back costs a twentieth of that.
         return np.ascontiguousarray((y.T @ x.T).T)
-    # Of Tensors the primitive: a rule may meet a mixture of dtypes that a user may not ask for.
-    return _matmul(x, y) if isinstance(x, Variable) or isinstance(y, Variable) else x @ y
+    return x @ y
 
 
 def _affine(x: Any, weight: Any, bias: Any) -> Any:
