@@ -207,7 +207,7 @@ class Primitive:
 
         def unary(input: Any) -> Any:
             if not isinstance(input, Variable):
-                return general(input)
+                return forward(input) if type(input) is ndarray else general(input)
             array = input.array
             parent = input.node
             if parent is None or not mode.recording:
@@ -250,6 +250,8 @@ class Primitive:
                     return general(input, other)
             elif type(input) in _WEAK and isinstance(other, Variable):
                 a, p, b, q = input, None, other.array, other.node
+            elif type(input) is ndarray and type(other) is ndarray:
+                return forward(input, other)  # a rule on arrays
             else:
                 return general(input, other)
             if (p is None and q is None) or not mode.recording:

@@ -130,9 +130,10 @@ class Optimizer:
         its sign, and with weight decay unless that is decoupled from it.
         """
         maximize, decay = group.get("maximize"), number(group.get("weight_decay", 0))
-        if not (maximize or decay) and p.array.size <= BLOCK:
-            _, a, b = self._room(p.array)
-            formula(p.array, p.grad.array, a, b, *state)  # all in one block, and the gradient is what it is
+        theta = p.array
+        if not (maximize or decay) and theta.size <= BLOCK:  # all is one block, and the gradient is what it is
+            _, a, b = self._rooms.get((theta.shape, theta.dtype)) or self._room(theta)
+            formula(theta, p.grad.array, a, b, *state)
             return
         shrink = 1 - number(group["lr"]) * decay if decay and group.get("decoupled_weight_decay") else None
         for theta, g, *parts in _blocks((p.array, p.grad.array, *state)):

@@ -79,9 +79,10 @@ def _product(x: Any, y: Any) -> Any:
 
 
 def _affine(x: Any, weight: Any, bias: Any) -> Any:
-    if not (x.dtype is weight.dtype is getattr(bias, "dtype", weight.dtype)):
+    dtype = weight.dtype
+    if x.dtype is not dtype or (type(bias) is np.ndarray and bias.dtype is not dtype):
         x, weight, bias = promote([x, weight, bias])
-    z = _times(x, mT(weight))
+    z = _times(x, weight.T)
     if type(bias) is not int:  # 0, which stands for none
         z += bias
     return z
