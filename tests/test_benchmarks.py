@@ -68,7 +68,7 @@ def test_a_row_is_measured_in_json(benchmarks):
     assert found["about"]["threads"] == 1
     assert {"date", "processor", "cores", "system", "python", "versions", "blas", "load"} <= set(found["about"])
     measured, missing = found["comparisons"]
-    keys = {"row", "work", "unit", "peer", "ours", "theirs", "ratio", "bar", "verdict", "problem"}
+    keys = {"row", "work", "unit", "peer", "ours", "theirs", "ratio", "best", "bar", "verdict", "problem"}
     assert set(measured) == set(missing) == keys
     assert (measured["row"], measured["peer"], measured["unit"]) == ("timed", "numpy", "seconds")
     assert len(measured["ours"]) == len(measured["theirs"]) == 3
@@ -83,13 +83,33 @@ def test_the_table_and_the_verdicts(benchmarks):
     done = benchmarks("fast", "noisy", "slow")
     assert done.returncode == 0, "without --check no ratio is a failure"
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines() if "|" in line]
-    assert lines[0] == ["row", "work", "peer", "ours", "peer's", "ratio", "lowest – highest", "bar", "verdict"]
-    assert [(line[0], line[5], line[8]) for line in lines[2:]] == [
+    assert lines[0] == ["row", "work", "peer", "ours", "peer's", "ratio", "lowest – highest", "best", "bar", "verdict"]
+    assert [(line[0], line[5], line[9]) for line in lines[2:]] == [
         ("fast", "0.50", "ok"),
         ("noisy", "1.40", "over"),
         ("slow", "1.60", "too slow"),
     ]
     assert "1 threads on every side" in done.stdout
+
+
+def test_the_best_of_both_sides():
+    from benchmarks.measuring import Comparison
+    from benchmarks.row import Peer, Row
+
+    def nothing():
+        return lambda: 0
+
+    peer = Peer("numpy", nothing, 1.0)
+    disturbed = Comparison(Row("a", "b", nothing, [peer]), peer, ours=[1.0, 9.0, 5.0], theirs=[2.0, 3.0, 8.0])
+    assert disturbed.ratio == 0.625, "the median of 0.5, 3 and 0.625"
+    assert disturbed.best == 0.5, "the shortest of each side"
+
+
+def test_the_way_back_is_measured_apart(benchmarks):
+    (found,) = json.loads(benchmarks("backward-small-ops", "--json").stdout)["comparisons"]
+    assert found["peer"] == "tinygrad_jac forward"
+    assert found["problem"] is None
+    assert 0.3 < found["ratio"] < 10, "400 operations take about as long back as forward"
 
 
 @pytest.mark.parametrize("name, status", [("fast", 0), ("noisy", 0), ("slow", 1)])
