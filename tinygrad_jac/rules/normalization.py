@@ -37,8 +37,11 @@ def _exponentials(x: Any, axis: int) -> tuple[Any, Any]:
     return shifted, np.exp(shifted)
 
 
-def _total(e: Any, axis: int) -> Any:
-    return sums.along_rows(e) if axis == -1 else np.add.reduce(e, axis=axis, keepdims=True)
+def _total(x: Any, axis: int | tuple[int, ...]) -> Any:
+    """The sum over some axes, which are kept with size 1."""
+    if isinstance(x, Variable):
+        return x.sum(axis=axis, keepdims=True)  # type: ignore[attr-defined]
+    return sums.along_rows(x) if axis in (-1, (-1,)) else np.add.reduce(x, axis=axis, keepdims=True)
 
 
 def weights(x: Any, axis: int, mask: Any = None) -> Any:
@@ -170,9 +173,9 @@ def softmin(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
 def _standardize_forward(x: Any, *, axis: tuple[int, ...], eps: float, centre: bool) -> Any:
     n = math.prod(x.shape[a] for a in axis) or math.nan
     if centre:
-        x = x - np.add.reduce(x, axis=axis, keepdims=True) / n
+        x = x - _total(x, axis) / n
     out = x * x
-    rate = 1 / np.sqrt(np.add.reduce(out, axis=axis, keepdims=True) / n + eps)
+    rate = 1 / np.sqrt(_total(out, axis) / n + eps)
     return np.multiply(x, rate, out=out), rate
 
 
@@ -183,7 +186,7 @@ def _rate(out: Any, x: Any, *, axis: tuple[int, ...], eps: float, centre: bool) 
 
 
 def _mean(x: Any, axis: tuple[int, ...]) -> Any:
-    return x.sum(axis=axis, keepdims=True) / math.prod(x.shape[a] for a in axis)
+    return _total(x, axis) / math.prod(x.shape[a] for a in axis)
 
 
 def _unstandardize(g: Any, out: Any, axis: tuple[int, ...], centre: bool, rate: Any) -> Any:

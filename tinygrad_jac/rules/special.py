@@ -94,12 +94,16 @@ def _erfc(x: Any) -> Any:
     return np.where(a < _NEAR, near, np.where(x < 0, 2 - tail, tail))
 
 
-def _in_pieces(function: Callable[[Any], Any], size: int = 8192) -> Callable[[Any], Any]:
-    """A function of many passes over its argument, applied to pieces of it that stay in the processor's cache."""
+def _in_pieces(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A function of many passes over its argument, applied to pieces of it that stay in the processor's cache.
+
+    Smaller pieces would do as well, but each pass over one costs a call: 131,072 floats take 0.29 ms in pieces of 256
+    KiB, 0.54 in pieces of 32.
+    """
 
     def pieces(x: Any) -> Any:
         x = x if x.dtype.kind == "f" else x.astype(np.float64)
-        flat = x.reshape(-1)
+        flat, size = x.reshape(-1), (1 << 18) // x.itemsize
         parts = [function(flat[k : k + size]) for k in range(0, flat.size, size)]
         return (parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else flat).reshape(x.shape)
 
