@@ -6,7 +6,6 @@ import contextlib
 import inspect
 import itertools
 import json
-import math
 import operator
 import re
 import shutil
@@ -825,18 +824,17 @@ class TestNothingIsLeftBehind:
         exec("from __future__ import annotations\n" + source, namespace)
         x = leaf([0.5])
 
-        def seconds(walk, repeats=15):
-            best = math.inf
-            for _ in range(repeats):
-                start = time.perf_counter()
-                y = x
-                for _ in range(200):
-                    y = tj.sin(y) * 1.01
-                walk([(y.node, np.ones(1))])
-                best = min(best, time.perf_counter() - start)
-            return best
+        def seconds(walk):
+            start = time.perf_counter()
+            y = x
+            for _ in range(200):
+                y = tj.sin(y) * 1.01
+            walk([(y.node, np.ones(1))])
+            return time.perf_counter() - start
 
-        without, with_hooks = seconds(namespace["walk_back"]), seconds(graph.walk_back)
+        # By turns, and the best of each: what else the machine does slows both, and not all the time.
+        rounds = [(seconds(namespace["walk_back"]), seconds(graph.walk_back)) for _ in range(40)]
+        without, with_hooks = map(min, zip(*rounds))
         assert with_hooks < 1.5 * without, f"{with_hooks * 1e6:.0f} µs with the hooks, {without * 1e6:.0f} µs without"
 
 
