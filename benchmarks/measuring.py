@@ -17,7 +17,9 @@ from typing import Any
 
 from .row import OURS, Peer, Row
 
-PAUSE = 0.03  # seconds between slices: the threads of a BLAS spin for a while before they sleep, and would take a core
+# Seconds between slices: OpenBLAS's threads spin for a tenth of a second before they sleep, and would take a core from
+# the side that follows; two threads that wait for each other on one core then need up to thirty times as long.
+PAUSE = 0.15
 NOISE = 1.5  # how much worse than its bar a ratio must be before it is a failure and not a noisy machine
 
 
