@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import itertools
 import json
 import math
 import os
@@ -41,8 +42,8 @@ class Comparison:
 
     Attributes
     ----------
-    ours, theirs : list of float
-        One measurement for each round: seconds, or bytes where the row measures the peak memory.
+    ours, theirs : list of list of float
+        For each round what was measured of each step: seconds, or bytes where the row measures the peak memory.
     problem : str or None
         Why there are none: the peer is missing, or a side failed, or the sides disagree.
     skipped : bool
@@ -51,24 +52,26 @@ class Comparison:
 
     row: Row
     peer: Peer
-    ours: list[float]
-    theirs: list[float]
+    ours: list[list[float]]
+    theirs: list[list[float]]
     problem: str | None = None
     skipped: bool = False
 
     @property
     def ratios(self) -> list[float]:
         """Ours / theirs, round by round: what slowed the machine for a while slowed both sides of a round."""
-        return [a / b if b else math.inf for a, b in zip(self.ours, self.theirs)]
+        medians = zip(map(statistics.median, self.ours), map(statistics.median, self.theirs))
+        return [a / b if b else math.inf for a, b in medians]
 
     @property
     def ratio(self) -> float:
         return statistics.median(self.ratios) if self.ratios else math.nan
 
     @property
-    def best(self) -> float:
-        """The lowest of ours / the lowest of theirs: other work on the machine only ever adds time."""
-        return min(self.ours) / min(self.theirs) if self.ours and min(self.theirs) else math.nan
+    def quiet(self) -> float:
+        """Ours / theirs where nothing else slows them: what else a machine does only ever adds time."""
+        theirs = _undisturbed(self.theirs) if self.theirs else 0
+        return _undisturbed(self.ours) / theirs if theirs else math.nan
 
     @property
     def verdict(self) -> str:
@@ -81,6 +84,12 @@ class Comparison:
     def passes(self) -> bool:
         """Whether ``--check`` lets it pass; a bar missed by less than `NOISE` does not fail."""
         return self.verdict in ("ok", "over", "skipped")
+
+
+def _undisturbed(slices: list[list[float]]) -> float:
+    """What one step in twenty stays below; of fewer steps the shortest."""
+    steps = sorted(itertools.chain.from_iterable(slices))
+    return steps[len(steps) // 20]
 
 
 class Worker:
@@ -100,12 +109,12 @@ class Worker:
             raise RuntimeError(f"{self.what}: the process ended with status {self.process.wait()}")
         return json.loads(line)
 
-    def work(self, seconds: float) -> float:
-        """One slice of work: its measurement."""
+    def work(self, seconds: float) -> list[float]:
+        """One slice of work: what was measured of each step."""
         assert self.process.stdin is not None
         self.process.stdin.write(f"{seconds}\n")
         self.process.stdin.flush()
-        return float(self.listen())
+        return [float(value) for value in self.listen()]
 
     def __enter__(self) -> Worker:
         return self
@@ -138,7 +147,7 @@ def measure(row: Row, effort: Effort, threads: int, extra: str | None = None) ->
     missing = {peer.name for peer in row.peers if importlib.util.find_spec(peer.package) is None}
     sides = [name for name in row.sides if name not in missing]
     problem = None
-    values: dict[str, list[float]] = {side: [] for side in sides}
+    values: dict[str, list[list[float]]] = {side: [] for side in sides}
     if len(sides) > 1:
         run = _fresh if row.measure == "peak" else _in_turns
         try:

@@ -65,7 +65,7 @@ def heading(about: dict[str, Any]) -> str:
 
 def table(comparisons: list[Comparison]) -> str:
     """A Markdown table, its columns aligned so that a terminal shows it well."""
-    head = ["row", "work", "peer", "ours", "peer's", "ratio", "lowest – highest", "best", "bar", "verdict"]
+    head = ["row", "work", "peer", "ours", "peer's", "ratio", "lowest – highest", "quiet", "bar", "verdict"]
     lines = [head, *(_cells(c) for c in comparisons)]
     widths = [max(len(line[k]) for line in lines) for k in range(len(head))]
     lines.insert(1, ["-" * width for width in widths])
@@ -78,12 +78,12 @@ def _cells(c: Comparison) -> list[str]:
     numbers = ["–", "–", "–", "–", "–"]
     if c.ratios:
         ours, theirs = (_quantity(c.row, values) for values in (c.ours, c.theirs))
-        numbers = [ours, theirs, f"{c.ratio:.2f}", f"{min(c.ratios):.2f} – {max(c.ratios):.2f}", f"{c.best:.2f}"]
+        numbers = [ours, theirs, f"{c.ratio:.2f}", f"{min(c.ratios):.2f} – {max(c.ratios):.2f}", f"{c.quiet:.2f}"]
     return [c.row.name, c.row.work, c.peer.name, *numbers, f"{c.peer.bar:g}", c.verdict]
 
 
-def _quantity(row: Row, values: list[float]) -> str:
-    value = statistics.median(values)
+def _quantity(row: Row, slices: list[list[float]]) -> str:
+    value = statistics.median(map(statistics.median, slices))
     if row.measure == "peak":
         return f"{value / 2**20:.0f} MiB"
     unit, scale = ("s", 1.0) if value >= 1 else ("ms", 1e3) if value >= 1e-3 else ("µs", 1e6)
@@ -103,7 +103,7 @@ def as_json(about: dict[str, Any], comparisons: list[Comparison]) -> dict[str, A
                 "ours": c.ours,
                 "theirs": c.theirs,
                 "ratio": c.ratio if math.isfinite(c.ratio) else None,
-                "best": c.best if math.isfinite(c.best) else None,
+                "quiet": c.quiet if math.isfinite(c.quiet) else None,
                 "bar": c.peer.bar,
                 "verdict": c.verdict,
                 "problem": c.problem,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import sys
 from pathlib import Path
 from time import perf_counter
@@ -20,8 +19,8 @@ from .row import Step, load_rows
 WARM_UP = 2  # steps before the first measurement; what they return is compared between the sides
 
 
-def timed(step: Step, seconds: float) -> float:
-    """The median time of a step, repeated for so long.
+def timed(step: Step, seconds: float) -> list[float]:
+    """The times of a step, repeated for so long.
 
     The first of several is left out: it runs on caches that another process has filled.
     """
@@ -33,7 +32,7 @@ def timed(step: Step, seconds: float) -> float:
         step()
         now = perf_counter()
         times.append(now - before)
-    return statistics.median(times[1:] or times)
+    return times[1:] or times
 
 
 def peak_memory() -> int:
@@ -67,12 +66,12 @@ def main() -> None:
         before = peak_memory()
         say([step()])
         sys.stdin.readline()
-        say(peak_memory() - before)
+        say([peak_memory() - before])
         return
     results = [step() for _ in range(WARM_UP)]
     say([] if row.measure == "own" else results)
     for line in sys.stdin:
-        say(step() if row.measure == "own" else timed(step, float(line)))
+        say([step()] if row.measure == "own" else timed(step, float(line)))
 
 
 if __name__ == "__main__":
