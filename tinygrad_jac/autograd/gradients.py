@@ -138,13 +138,13 @@ def grad(
 
 def accumulate(tensor: Variable, cotangent: Any) -> None:
     """Add a cotangent to ``tensor.grad``; an array that nothing else holds, or a Tensor, which is copied."""
-    earlier = tensor.grad
+    earlier = tensor._grad  # not the attribute, which is for users and asks whether what it is given fits
     if isinstance(cotangent, Variable):
-        tensor.grad = ufuncs[np.positive](cotangent) if earlier is None else earlier + cotangent
+        tensor._grad = ufuncs[np.positive](cotangent) if earlier is None else earlier + cotangent
     elif earlier is None:
-        tensor.grad = wrap(cotangent)
+        tensor._grad = wrap(cotangent)
     elif earlier.node is not None or not earlier.array.flags.writeable:
-        tensor.grad = wrap(earlier.array + cotangent)
+        tensor._grad = wrap(earlier.array + cotangent)
     else:
         earlier.array += cotangent
         mark_changed(earlier.array)
@@ -205,4 +205,4 @@ def _node_of(tensor: Any, what: str) -> Node:
 def _listed(given: Any) -> list[Any]:
     if given is None:
         return []
-    return list(given) if isinstance(given, Sequence) and not isinstance(given, Variable) else [given]
+    return [given] if isinstance(given, Variable) or not isinstance(given, Sequence) else list(given)

@@ -87,9 +87,9 @@ def _array_for(data: Any, what: str) -> np.ndarray[Any, Any]:
 
 def zero_grad_of(parameter: Any, set_to_none: bool) -> None:
     """Forget a gradient, or fill it with zeros."""
-    grad = parameter.grad
+    grad = parameter._grad
     if set_to_none or grad is None:
-        parameter.grad = None
+        parameter._grad = None
     else:
         grad.node = None
         grad.array.fill(0)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .optimizer import Array, Optimizer, approach, approach_square, number, options_of
+from .optimizer import Array, Optimizer, approach, approach_square, options_of
 
 
 class Adam(Optimizer):
@@ -66,7 +66,7 @@ class Adam(Optimizer):
         super().__init__(params, options_of(locals()))
 
     def _update(self, p: Any, group: dict[str, Any]) -> None:
-        lr, (beta1, beta2) = number(group["lr"]), map(number, group["betas"])
+        lr, (beta1, beta2) = group["lr"], group["betas"]
         names = ["exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if group["amsgrad"] else [])]
         step, *state = self._remembered(p, {"step": 0}, dict.fromkeys(names, 0))
         step += 1
@@ -143,10 +143,10 @@ class Adamax(Optimizer):
         super().__init__(params, options_of(locals()))
 
     def _update(self, p: Any, group: dict[str, Any]) -> None:
-        eps, (beta1, beta2) = group["eps"], map(number, group["betas"])
+        eps, (beta1, beta2) = group["eps"], group["betas"]
         step, *state = self._remembered(p, {"step": 0}, {"exp_avg": 0, "exp_inf": 0})
         step += 1
-        rate = number(group["lr"]) / (1 - beta1 ** step.item())
+        rate = group["lr"] / (1 - beta1 ** step.item())
 
         def formula(theta: Array, g: Array, a: Array, b: Array, mean: Array, largest: Array) -> None:
             approach(mean, g, 1 - beta1, a)
@@ -190,7 +190,7 @@ class NAdam(Optimizer):
         super().__init__(params, options_of(locals()))
 
     def _update(self, p: Any, group: dict[str, Any]) -> None:
-        lr, eps, (beta1, beta2) = number(group["lr"]), group["eps"], map(number, group["betas"])
+        lr, eps, (beta1, beta2) = group["lr"], group["eps"], group["betas"]
         step, product, *state = self._remembered(p, {"step": 0, "mu_product": 1}, {"exp_avg": 0, "exp_avg_sq": 0})
         step += 1
         t = step.item()
@@ -243,13 +243,13 @@ class RAdam(Optimizer):
         super().__init__(params, options_of(locals()))
 
     def _update(self, p: Any, group: dict[str, Any]) -> None:
-        eps, (beta1, beta2) = group["eps"], map(number, group["betas"])
+        eps, (beta1, beta2) = group["eps"], group["betas"]
         step, *state = self._remembered(p, {"step": 0}, {"exp_avg": 0, "exp_avg_sq": 0})
         step += 1
         t = step.item()
         correction, most = 1 - beta2**t, 2 / (1 - beta2) - 1
         length = most - 2 * t * beta2**t / correction  # of the moving average, as if it were a simple one
-        rate, adaptive = number(group["lr"]) / (1 - beta1**t), length > 5
+        rate, adaptive = group["lr"] / (1 - beta1**t), length > 5
         if adaptive:
             rectified = (length - 4) * (length - 2) * most / ((most - 4) * (most - 2) * length)
             rate *= math.sqrt(rectified * correction)

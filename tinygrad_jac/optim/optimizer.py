@@ -98,14 +98,18 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         for group in self.param_groups:
+            options = _read(group)
             for p in group["params"]:
-                if p.grad is not None:
-                    self._update(p, group)
+                if p._grad is not None:
+                    self._update(p, options)
                     mark_changed(p.array)
         return loss
 
     def _update(self, p: Any, group: dict[str, Any]) -> None:
-        """Change ``p.array`` in place, given ``p.grad`` and the options of the group, by `_remembered` and `_sweep`."""
+        """Change ``p.array`` in place, given ``p.grad`` and the group's options, by `_remembered` and `_sweep`.
+
+        Options that are Tensors are given as numbers.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not state its update")
 
     def _remembered(self, p: Any, numbers: dict[str, float], arrays: dict[str, float]) -> list[Array]:
@@ -129,17 +133,11 @@ class Optimizer:
         are scratch memory of the same shape, ``g`` is not to be changed. It is the gradient of what is minimised: with
         its sign, and with weight decay unless that is decoupled from it.
         """
-        maximize, decay = group.get("maximize"), number(group.get("weight_decay", 0))
-        theta = p.array
-        if not (maximize or decay) and theta.size <= BLOCK:  # all is one block, and the gradient is what it is
-            _, a, b = self._rooms.get((theta.shape, theta.dtype)) or self._room(theta)
-            formula(theta, p.grad.array, a, b, *state)
-            return
-        shrink = 1 - number(group["lr"]) * decay if decay and group.get("decoupled_weight_decay") else None
-        for theta, g, *parts in _blocks((p.array, p.grad.array, *state)):
+        maximize, decay = group.get("maximize"), group.get("weight_decay")
+        for theta, g, *parts in _blocks((p.array, p._grad.array, *state)):
             own, a, b = self._room(theta)
-            if shrink is not None:
-                theta *= shrink
+            if decay and group.get("decoupled_weight_decay"):
+                theta *= 1 - group["lr"] * decay
             elif decay:
                 np.multiply(theta, decay, out=own)
                 g = (np.subtract if maximize else np.add)(own, g, out=own)
@@ -404,6 +402,14 @@ def options_of(arguments: dict[str, Any]) -> dict[str, Any]:
             "differentiable=True is not supported, since steps change parameters in place: to differentiate through a "
             "step, compute w - lr * grad(loss, w, create_graph=True) and go on with func.functional_call"
         )
+    return options
+
+
+def _read(group: dict[str, Any]) -> dict[str, Any]:
+    """The options of a group, those that are Tensors as numbers: what formulas reckon with."""
+    options = {name: number(value) if isinstance(value, Variable) else value for name, value in group.items()}
+    if "betas" in options:
+        options["betas"] = tuple(map(number, options["betas"]))
     return options
 
 

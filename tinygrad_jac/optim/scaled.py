@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .optimizer import Array, Optimizer, approach, approach_square, number, options_of
+from .optimizer import Array, Optimizer, approach, approach_square, options_of
 
 
 class Adagrad(Optimizer):
@@ -59,7 +59,7 @@ class Adagrad(Optimizer):
     def _update(self, p: Any, group: dict[str, Any]) -> None:
         step, total = self._state_of(p)
         step += 1
-        rate, eps = number(group["lr"]) / (1 + (step.item() - 1) * group["lr_decay"]), group["eps"]
+        rate, eps = group["lr"] / (1 + (step.item() - 1) * group["lr_decay"]), group["eps"]
 
         def formula(theta: Array, g: Array, a: Array, b: Array, total: Array) -> None:
             total += np.multiply(g, g, out=a)
@@ -112,7 +112,7 @@ class RMSprop(Optimizer):
         super().__init__(params, options_of(locals()))
 
     def _update(self, p: Any, group: dict[str, Any]) -> None:
-        lr, alpha, eps, momentum = (number(group[name]) for name in ("lr", "alpha", "eps", "momentum"))
+        lr, alpha, eps, momentum = (group[name] for name in ("lr", "alpha", "eps", "momentum"))
         centered = group["centered"]
         names = ["square_avg", *(["momentum_buffer"] if momentum else []), *(["grad_avg"] if centered else [])]
         step, *state = self._remembered(p, {"step": 0}, dict.fromkeys(names, 0))
@@ -177,7 +177,7 @@ class Adadelta(Optimizer):
         super().__init__(params, options_of(locals()))
 
     def _update(self, p: Any, group: dict[str, Any]) -> None:
-        lr, rho, eps = (number(group[name]) for name in ("lr", "rho", "eps"))
+        lr, rho, eps = (group[name] for name in ("lr", "rho", "eps"))
         step, *state = self._remembered(p, {"step": 0}, {"square_avg": 0, "acc_delta": 0})
         step += 1
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .optimizer import Array, Optimizer, number, options_of
+from .optimizer import Array, Optimizer, options_of
 
 
 class SGD(Optimizer):
@@ -69,7 +69,7 @@ class SGD(Optimizer):
         super().__init__(params, options_of(locals()))
 
     def _update(self, p: Any, group: dict[str, Any]) -> None:
-        lr, momentum, dampening = number(group["lr"]), number(group["momentum"]), number(group["dampening"])
+        lr, momentum, dampening = group["lr"], group["momentum"], group["dampening"]
         nesterov, state = group["nesterov"], []
         if momentum:
             if self.state[p].get("momentum_buffer") is None:
@@ -125,7 +125,7 @@ class ASGD(Optimizer):
         super().__init__(params, options_of(locals()))
 
     def _update(self, p: Any, group: dict[str, Any]) -> None:
-        lr, lambd = number(group["lr"]), group["lambd"]
+        lr, lambd = group["lr"], group["lambd"]
         step, eta, mu, average = self._remembered(p, {"step": 0, "eta": lr, "mu": 1}, {"ax": 0})
         rate, weight = eta.item(), mu.item()
         step += 1
@@ -180,7 +180,7 @@ class Rprop(Optimizer):
 
     def _update(self, p: Any, group: dict[str, Any]) -> None:
         (shrink, grow), (least, most) = group["etas"], group["step_sizes"]
-        step, *state = self._remembered(p, {"step": 0}, {"prev": 0, "step_size": number(group["lr"])})
+        step, *state = self._remembered(p, {"step": 0}, {"prev": 0, "step_size": group["lr"]})
         step += 1
 
         def formula(theta: Array, g: Array, a: Array, b: Array, previous: Array, size: Array) -> None:
