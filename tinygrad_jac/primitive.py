@@ -307,7 +307,7 @@ class Primitive:
         node.dtype = out.dtype
         node.primitive = self
         node.parents = tuple(parents)
-        tracked = tuple([parent is not None for parent in parents])
+        tracked = tuple(map(bool, parents))
         kept, out_kept = self._kept.get(tracked) or self._what_is_kept(tracked)
         node.args = tuple([
             value if keep else _spec_of(value) if parent is None else parent

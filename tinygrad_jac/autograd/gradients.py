@@ -168,7 +168,7 @@ def _roots(tensors: list[Any], cotangents: list[Any], create_graph: bool, batche
                     f"backward() of a tensor of shape {array.shape} needs its cotangent: pass gradient= of that "
                     "shape, or reduce the tensor to a scalar (.sum(), .mean())"
                 )
-            g = np.ones(array.shape, array.dtype)
+            g = np.array(1, array.dtype).reshape(array.shape)
             roots.append((node, wrap(g) if create_graph else g))
             continue
         if not isinstance(g, Variable):

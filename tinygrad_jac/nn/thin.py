@@ -54,8 +54,8 @@ class Thin(Module):
 
     function: ClassVar[Callable[..., Any]]
     options: ClassVar[dict[str, Any]] = {}
-    consumed: ClassVar[tuple[str, ...]] = ()  # options that the constructor itself makes use of
-    handed: ClassVar[tuple[str, ...]] = ()  # the others, which the function is given
+    consumed: ClassVar[tuple[str, ...]] = ("inplace",)  # options that the function has no use for
+    handed: ClassVar[tuple[str, ...]] = ()  # the others, which it is given
     shown: ClassVar[str] = ""  # the options that are printed: all, but `inplace` only where it is on
     __signature__ = _Signature()
 
@@ -88,6 +88,8 @@ class Thin(Module):
         """What a subclass makes sure of, or completes, once the options are set."""
 
     def forward(self, *inputs: Any) -> Any:
+        if not self.handed:
+            return self.function(*inputs)
         return self.function(*inputs, **{name: getattr(self, name) for name in self.handed})
 
     def extra_repr(self) -> str:

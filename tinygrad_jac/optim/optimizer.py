@@ -407,7 +407,9 @@ def options_of(arguments: dict[str, Any]) -> dict[str, Any]:
 
 def _read(group: dict[str, Any]) -> dict[str, Any]:
     """The options of a group, those that are Tensors as numbers: what formulas reckon with."""
-    options = {name: number(value) if isinstance(value, Variable) else value for name, value in group.items()}
+    options: dict[str, Any] = {
+        name: number(value) if isinstance(value, Variable) else value for name, value in group.items()
+    }
     if "betas" in options:
         options["betas"] = tuple(map(number, options["betas"]))
     return options

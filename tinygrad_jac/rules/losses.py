@@ -167,7 +167,7 @@ def _classes_last(x: Any) -> Any:
 
 def _indices(name: str, x: Any, target: Any, ignore_index: int) -> tuple[Any, Any, tuple[int, ...]]:
     """Class indices, checked: flat and with 0 in the place of ignored ones, where they count, and the losses' shape."""
-    target, shape = _array(target), x.shape
+    target, shape = _array(target), _array(x).shape
     expected = shape[:1] + shape[2:] if len(shape) > 1 else ()
     if target.dtype.kind not in "iu":
         raise TypeError(
@@ -205,7 +205,7 @@ def _by_class(
         weights = counted.astype(losses.dtype) if weights is None else weights * counted
     if weight is not None:
         losses = losses * weights
-    losses = losses if losses.shape == shape else losses.reshape(shape)
+    losses = losses if _array(losses).shape == shape else losses.reshape(shape)
     return reduced(losses, reduction, size_average, reduce, weights)
 
 
@@ -268,8 +268,9 @@ def cross_entropy(
         raise ValueError(f"cross_entropy: label_smoothing must be between 0 and 1, not {label_smoothing}")
     if x.dtype.kind != "f":
         raise TypeError(f"cross_entropy: logits are floats, not {x.dtype}: convert them, as with .float()")
-    _check_weight("cross_entropy", x, weight)
-    if _array(target).shape == x.shape:
+    if weight is not None:
+        _check_weight("cross_entropy", x, weight)
+    if _array(target).shape == _array(x).shape:
         return _with_probabilities(x, target, weight, label_smoothing, reduction, size_average, reduce)
     rows = _classes_last(x)
     flat, counted, shape = _indices("cross_entropy", x, target, ignore_index)
@@ -288,8 +289,6 @@ def cross_entropy(
 
 
 def _check_weight(name: str, x: Any, weight: Any) -> None:
-    if weight is None:
-        return
     classes = x.shape[min(1, x.ndim - 1)] if x.ndim else 0
     if weight.shape != (classes,):
         raise ShapeError(
@@ -328,7 +327,8 @@ def nll_loss(
     ShapeError
         Input and target do not fit.
     """
-    _check_weight("nll_loss", x, weight)
+    if weight is not None:
+        _check_weight("nll_loss", x, weight)
     flat, counted, shape = _indices("nll_loss", x, target, ignore_index)
     losses = -_classes_last(x)[np.arange(flat.size), flat]
     return _by_class(losses, flat, counted, shape, weight, reduction, size_average, reduce)

@@ -21,27 +21,6 @@ from .reductions import sum
 
 # ------------------------------------------------------------------------------------------------ two matrices
 
-_matmul = primitive(
-    "matmul", lambda x, y: _times(x, y) if x.dtype is y.dtype else _times(*promote([x, y])), saves={"x": "y", "y": "x"},
-    vjp=(lambda g, out, x, y: _times(g, mT(y)),
-         lambda g, out, x, y: _product(mT(x), g) if y.ndim > 2 else _product(mT(_rows(x)), _rows(g, out))),
-    jacobian=(lambda out, x, y: Kron(Identity(x.shape[-2]), mT(y), out.shape[:-2]),
-              lambda out, x, y: Kron(x, Identity(y.shape[-1]), out.shape[:-2]) if y.ndim > 2
-              else _shaped(Kron(_rows(x), Identity(y.shape[-1])), out.shape, y.shape)),
-    doc="The matrix product of the last two axes. With Z = X Y: ∂Z/∂X = I ⊗ Yᵀ and ∂Z/∂Y = X ⊗ I.",
-)
-_linear = primitive(
-    "linear", lambda x, weight, bias: _affine(x, weight, bias),
-    saves={"x": "weight", "weight": "x", "bias": ""},
-    vjp=(lambda g, out, x, weight, bias: _times(g, weight),
-         lambda g, out, x, weight, bias: _product(mT(_rows(g, out)), _rows(x)),
-         lambda g, out, x, weight, bias: g),  # the engine sums over the batch
-    jacobian=(lambda out, x, weight, bias: _shaped(Kron(Identity(math.prod(x.shape[:-1])), weight), out.shape, x.shape),
-              lambda out, x, weight, bias: _transposed(Kron(Identity(weight.shape[0]), _rows(x)), out.shape),
-              lambda out, x, weight, bias: Identity(out.shape)),
-    doc="x Wᵀ + b. For one x: ∂z/∂x = W, ∂z/∂W = I ⊗ xᵀ (row i holds xᵀ in block i, 0 elsewhere), ∂z/∂b = I.",
-)
-
 
 def mT(x: Any) -> Any:
     """The matrix transpose: the last two axes exchanged."""
@@ -79,13 +58,42 @@ def _product(x: Any, y: Any) -> Any:
 
 
 def _affine(x: Any, weight: Any, bias: Any) -> Any:
-    dtype = weight.dtype
-    if x.dtype is not dtype or (type(bias) is np.ndarray and bias.dtype is not dtype):
+    """x Wᵀ + b of arrays, and x Wᵀ where the bias is the number 0, which stands for none."""
+    a, w, biased = x.shape, weight.shape, type(bias) is not int
+    if len(w) != 2 or not a or a[-1] != w[1]:
+        raise ShapeError(
+            f"linear: x of shape {a} and weight of shape {w} do not fit: the weight is (out, in), and the last size of "
+            f"x, {a[-1] if a else 'which it lacks'}, must equal in{f', {w[1]}' if len(w) == 2 else ''}"
+        )
+    if biased and bias.shape != w[:1]:
+        raise ShapeError(f"linear: bias of shape {bias.shape} does not fit weight of shape {w}: it must be {w[:1]}")
+    if x.dtype is not weight.dtype or (biased and bias.dtype is not x.dtype):
         x, weight, bias = promote([x, weight, bias])
     z = _times(x, weight.T)
-    if type(bias) is not int:  # 0, which stands for none
+    if biased:
         z += bias
     return z
+
+
+_matmul = primitive(
+    "matmul", lambda x, y: _times(x, y) if x.dtype is y.dtype else _times(*promote([x, y])), saves={"x": "y", "y": "x"},
+    vjp=(lambda g, out, x, y: _times(g, mT(y)),
+         lambda g, out, x, y: _product(mT(x), g) if y.ndim > 2 else _product(mT(_rows(x)), _rows(g, out))),
+    jacobian=(lambda out, x, y: Kron(Identity(x.shape[-2]), mT(y), out.shape[:-2]),
+              lambda out, x, y: Kron(x, Identity(y.shape[-1]), out.shape[:-2]) if y.ndim > 2
+              else _shaped(Kron(_rows(x), Identity(y.shape[-1])), out.shape, y.shape)),
+    doc="The matrix product of the last two axes. With Z = X Y: ∂Z/∂X = I ⊗ Yᵀ and ∂Z/∂Y = X ⊗ I.",
+)
+_linear = primitive(
+    "linear", _affine, saves={"x": "weight", "weight": "x", "bias": ""},
+    vjp=(lambda g, out, x, weight, bias: _times(g, weight),
+         lambda g, out, x, weight, bias: _product(mT(_rows(g, out)), _rows(x)),
+         lambda g, out, x, weight, bias: g),  # the engine sums over the batch
+    jacobian=(lambda out, x, weight, bias: _shaped(Kron(Identity(math.prod(x.shape[:-1])), weight), out.shape, x.shape),
+              lambda out, x, weight, bias: _transposed(Kron(Identity(weight.shape[0]), _rows(x)), out.shape),
+              lambda out, x, weight, bias: Identity(out.shape)),
+    doc="x Wᵀ + b. For one x: ∂z/∂x = W, ∂z/∂W = I ⊗ xᵀ (row i holds xᵀ in block i, 0 elsewhere), ∂z/∂b = I.",
+)
 
 
 def _shaped(J: Jacobian, out_shape: tuple[int, ...], in_shape: tuple[int, ...]) -> Jacobian:
@@ -215,14 +223,6 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     >>> F.linear(tj.tensor([1.0, 2.0]), tj.tensor([[1.0, 1.0], [0.0, 3.0]]), tj.tensor([0.5, 0.0]))
     tensor([3.5000, 6.0000])
     """
-    a, w = x.shape, weight.shape
-    if len(w) != 2 or not a or a[-1] != w[1]:
-        raise ShapeError(
-            f"linear: x of shape {a} and weight of shape {w} do not fit: the weight is (out, in), and the last size of "
-            f"x, {a[-1] if a else 'which it lacks'}, must equal in{f', {w[1]}' if len(w) == 2 else ''}"
-        )
-    if bias is not None and bias.shape != w[:1]:
-        raise ShapeError(f"linear: bias of shape {bias.shape} does not fit weight of shape {w}: it must be {w[:1]}")
     if not x.dtype is weight.dtype is getattr(bias, "dtype", weight.dtype):
         same_dtype("linear", x=x, weight=weight, bias=bias)
     return _linear(x, weight, 0 if bias is None else bias)

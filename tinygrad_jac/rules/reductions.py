@@ -160,7 +160,8 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False, *, dtype: Any = None)
         The entries are integers and no floating ``dtype`` is given.
     """
     x = _cast(x, dtype)
-    _refuse_integers("mean", x)
+    if x.dtype.kind != "f":
+        _refuse_integers("mean", x)
     return _mean(x, axis=axes_of(axis, x.ndim), keepdims=keepdims)
 
 
