@@ -348,7 +348,10 @@ def walk_back(
                     if type(total) is ndarray:
                         owned.add(parent)
             if used and releasing and primitive.saves:
-                node.release()
+                if kwargs or (out is node and type(args[0]) is not ndarray):
+                    node.release()
+                else:  # plainly something saved, and nothing to keep of it
+                    node.args = node.out = None
         if observer is not None:
             observer.walked(roots, found)
             for node in () if retain_graph else nodes:

@@ -23,7 +23,7 @@ from .writing import deliver
 
 Rule = Callable[..., Any]
 ndarray = np.ndarray
-new_node = object.__new__
+new = object.__new__
 _SCALARS = (int, float, bool, complex)
 _WEAK = (float, int)  # Python numbers that leave a float array's dtype as it is
 _ARGUMENT_NAMES = (("input", "self"), ("other", "exponent"))  # as PyTorch calls the first and the second
@@ -222,7 +222,7 @@ class Primitive:
             out = forward(array)
             if type(out) is not ndarray:
                 out = np.asarray(out)
-            node = new_node(Node)
+            node = new(Node)
             node.shape = out.shape
             node.dtype = out.dtype
             node.primitive = self
@@ -233,7 +233,11 @@ class Primitive:
             node.out = out if keep_out else None
             node.extras = None
             node.order = tick()
-            return wrap(out, node)
+            made = new(graph.Tensor)  # as wrap does, whose call would be a twentieth of all
+            made.array = out
+            made.node = node
+            made._grad = None
+            return made
 
         def binary(input: Any, other: Any) -> Any:
             if isinstance(input, Variable):
@@ -273,7 +277,7 @@ class Primitive:
                 return general(input, other)
             if type(out) is not ndarray:
                 out = np.asarray(out)
-            node = new_node(Node)
+            node = new(Node)
             node.shape = out.shape
             node.dtype = out.dtype
             node.primitive = self
@@ -287,7 +291,11 @@ class Primitive:
             node.out = out if keep_out else None
             node.extras = None
             node.order = tick()
-            return wrap(out, node)
+            made = new(graph.Tensor)  # as wrap does, whose call would be a twentieth of all
+            made.array = out
+            made.node = node
+            made._grad = None
+            return made
 
         # What a node keeps, by which arguments are tracked.
         if len(self.arguments) == 1:
@@ -302,7 +310,7 @@ class Primitive:
 
     def record(self, out: Any, values: list[Any], parents: list[Node | None], params: dict[str, Any]) -> Node:
         """The node of one application; for `graph.Node`'s attributes see there."""
-        node = Node.__new__(Node)
+        node = new(Node)
         node.shape = out.shape
         node.dtype = out.dtype
         node.primitive = self
