@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+import without
 from hypothesis import HealthCheck, settings
 
 import tinygrad_jac as tj
@@ -23,6 +24,10 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("tinygrad_jac")
+
+
+if os.environ.get("TINYGRAD_JAC_WITHOUT"):
+    without.leave_out(os.environ["TINYGRAD_JAC_WITHOUT"], pytest.MonkeyPatch())
 
 
 @pytest.hookimpl(hookwrapper=True)
