@@ -26,8 +26,14 @@ settings.register_profile(
 settings.load_profile("tinygrad_jac")
 
 
-if os.environ.get("TINYGRAD_JAC_WITHOUT"):
-    without.leave_out(os.environ["TINYGRAD_JAC_WITHOUT"], pytest.MonkeyPatch())
+LEFT_OUT = without.named(os.environ.get("TINYGRAD_JAC_WITHOUT", ""))
+without.leave_out(",".join(LEFT_OUT), pytest.MonkeyPatch())
+
+
+def pytest_runtest_setup(item):
+    for mark in item.iter_markers("optimisation"):
+        if mark.args[0] in LEFT_OUT:
+            pytest.skip(f"a test of the optimisation '{mark.args[0]}', which TINYGRAD_JAC_WITHOUT leaves out")
 
 
 @pytest.hookimpl(hookwrapper=True)

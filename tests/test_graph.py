@@ -204,6 +204,7 @@ class TestBackward:
         x.reshape(2, 1).backward(seed)
         assert not np.shares_memory(x.grad.array, seed)
 
+    @pytest.mark.optimisation("cotangents")
     def test_a_transpose_that_a_rule_allocated_is_not_copied_and_one_that_it_lends_is(self):
         lent = np.ones((2, 3))
         with scratch_registry():

@@ -456,6 +456,7 @@ def test_an_einsum_is_linear_in_each_operand():
     assert np.allclose(by_Y.dense(), np.kron(X, np.eye(4))[swap])
 
 
+@pytest.mark.optimisation("matrix_products")
 def test_einsum_of_matrices_is_a_matrix_product(monkeypatch):
     """Where there is a matrix product in it, the loops of NumPy's einsum are not used."""
     monkeypatch.setattr(np, "einsum", None)

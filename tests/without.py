@@ -2,18 +2,20 @@
 
 ``TINYGRAD_JAC_WITHOUT=calls,sums pytest`` leaves out those two, ``all`` leaves out all of them. What an optimisation
 consists of is one function of the library (or a few) whose code is exchanged for what a textbook would write; whoever
-holds that function runs the other code from then on.
+holds that function runs the other code from then on. A test of an optimisation itself bears the mark
+``optimisation(NAME)``, and is skipped where that is left out.
 """
 
 from __future__ import annotations
 
 import math
-from types import FunctionType
+from types import FunctionType, SimpleNamespace
 
 import numpy as np
 
 from tinygrad_jac import graph, sums
 from tinygrad_jac.graph import Variable
+from tinygrad_jac.nn import recurrent as layers
 from tinygrad_jac.optim import optimizer
 from tinygrad_jac.primitive import registry
 from tinygrad_jac.rules import (
@@ -128,12 +130,18 @@ def pieces(patch):
 
 def rows(patch):
     """What is looked up several times is added up by ``np.add.at``."""
-    _code(patch, indexing._add_rows, lambda whole, rows, values: np.add.at(whole, rows, values))
+
+    def add_rows(whole, rows, values):
+        if values.size:
+            np.add.at(whole, rows, values)
+
+    _code(patch, indexing._add_rows, add_rows)
 
 
 def recurrences(patch):
     """A recurrent layer is the composition of its steps."""
-    patch.setattr(recurrent, "recurrence", recurrent.unrolled)
+    rules = SimpleNamespace(**{**vars(recurrent), "recurrence": recurrent.unrolled})
+    patch.setattr(layers, "recurrent", rules)
 
 
 OPTIMISATIONS = {
@@ -144,9 +152,16 @@ OPTIMISATIONS = {
 }  # fmt: skip
 
 
-def leave_out(names, patch):
-    """Leave out the optimisations of these names, separated by commas, until the `MonkeyPatch` is undone."""
-    for name in OPTIMISATIONS if names == "all" else names.split(","):
+def named(names):
+    """The optimisations that a text names, separated by commas; ``all`` names all."""
+    listed = [*OPTIMISATIONS] if names == "all" else names.split(",") if names else []
+    for name in listed:
         if name not in OPTIMISATIONS:
             raise ValueError(f"no optimisation is named {name!r}; there are {', '.join(OPTIMISATIONS)}")
+    return listed
+
+
+def leave_out(names, patch):
+    """Leave out the optimisations of these names until the `MonkeyPatch` is undone."""
+    for name in named(names):
         OPTIMISATIONS[name](patch)

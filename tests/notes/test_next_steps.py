@@ -156,6 +156,7 @@ def test_rnn_recurrent_weight_is_reused_at_every_step(elman):
     agree(elman.hs[last], elman.rnn.weight_hh_l0, total, "∂h_T/∂W_h")
 
 
+@pytest.mark.optimisation("recurrences")
 def test_rnn_structure_and_numbers(elman):
     (link,) = [link for link in chain(elman.hs, {"xs": elman.xs}).links if link.op == "recurrence"]
     assert link.jacobian.structure == "recurrence · block diagonal"

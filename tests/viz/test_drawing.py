@@ -610,6 +610,7 @@ class TestThePicture:
         assert "…" in vertex.title
         assert name in g.to_json()
 
+    @pytest.mark.optimisation("recurrences")
     def test_a_cell_is_named_as_people_name_it(self):
         g = viz.graph(nn.GRU(2, 3), leaf(4, 1, 2))
         assert named(g, "recurrence")["detail"] == "cell=gru"
