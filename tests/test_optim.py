@@ -424,6 +424,22 @@ def test_groups_have_options_of_their_own():
     assert [g["momentum"] for g in optimizer.param_groups] == [0, 0, 0.5]
 
 
+@pytest.mark.parametrize("kind", [optim.SGD, optim.Adam, optim.RMSprop])
+@pytest.mark.parametrize("given", [np.float64(0.1), np.array(0.1), np.array([0.1])], ids=["scalar", "0-d", "1-d"])
+def test_options_of_numpy_are_weak_numbers(kind, given):
+    """float32 is reckoned with in float32, to the last bit, also where the learning rate came out of NumPy."""
+    found = []
+    for lr in (0.1, given):
+        p = nn.Parameter(tj.tensor(np.linspace(-1, 1, 1001, dtype=np.float32)))
+        optimizer = kind([p], lr=lr, weight_decay=0.01)
+        for _ in range(3):
+            p.grad = tj.sin(7 * p).detach()
+            optimizer.step()
+        found.append(p.detach().numpy())
+    assert found[1].dtype == np.float32
+    assert np.array_equal(*found)
+
+
 def test_options_may_be_tensors():
     w = tj.tensor([1.0], requires_grad=True)
     w.grad = tj.tensor([1.0])

@@ -27,7 +27,6 @@ from tinygrad_jac.rules import (
     products,
     recurrent,
     reductions,
-    special,
 )
 
 _matmul = products._matmul
@@ -113,7 +112,7 @@ def broadcasts(patch):
 
 
 def pieces(patch):
-    """What makes many passes over an array makes them over the whole of it: special functions, convolutions, updates."""
+    """Special functions, convolutions and updates, of many passes each, go over the whole of an array in every pass."""
 
     def _in_pieces(function):
         def pieces(x):

@@ -108,7 +108,7 @@ class Optimizer:
     def _update(self, p: Any, group: dict[str, Any]) -> None:
         """Change ``p.array`` in place, given ``p.grad`` and the group's options, by `_remembered` and `_sweep`.
 
-        Options that are Tensors are given as numbers.
+        Options that are Tensors or NumPy's are given as Python's numbers.
         """
         raise NotImplementedError(f"{type(self).__name__} does not state its update")
 
@@ -406,9 +406,10 @@ def options_of(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read(group: dict[str, Any]) -> dict[str, Any]:
-    """The options of a group, those that are Tensors as numbers: what formulas reckon with."""
+    """The options of a group, those that are Tensors or NumPy's as numbers: what formulas reckon with."""
     options: dict[str, Any] = {
-        name: number(value) if isinstance(value, Variable) else value for name, value in group.items()
+        name: number(value) if isinstance(value, (Variable, np.generic, np.ndarray)) else value
+        for name, value in group.items()
     }
     if "betas" in options:
         options["betas"] = tuple(map(number, options["betas"]))
