@@ -431,7 +431,7 @@ def number(value: Any) -> float:
         raise TypeError(f"an optimizer's options are numbers, not {type(value).__name__} {value!r:.40}")
     if np.size(array) != 1:
         raise ValueError(f"a Tensor as an optimizer's option must be 1-element, but has shape {np.shape(array)}")
-    return float(array)
+    return float(np.reshape(array, ()))
 
 
 # ------------------------------------------------------------------------------------------------ parts of formulas
