@@ -638,6 +638,7 @@ X = tj.ones(2, 3)
 
 
 @pytest.mark.optimisation("slices")
+@pytest.mark.optimisation("cotangents")
 def test_many_slices_of_one_array_cost_no_more_than_it():
     """The gradient of each slice is added in its place: one array of the whole size, not one for each."""
     x = tj.tensor(np.ones((500, 2000), np.float32), requires_grad=True)
