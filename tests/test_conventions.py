@@ -11,7 +11,17 @@ import numpy as np
 import pytest
 
 import tinygrad_jac as tj
-from tinygrad_jac.rules import activations, elementary, losses, normalization, ordering, pooling, reductions, special
+from tinygrad_jac.rules import (
+    activations,
+    elementary,
+    extrema,
+    losses,
+    normalization,
+    norms,
+    ordering,
+    pooling,
+    special,
+)
 
 PAGE = Path(__file__).parents[1] / "docs" / "conventions.md"
 ROW = re.compile(r"^\| `(.+)` \| `(.+)` \| `(.+)` \| (?:`(.+)`|(same)) \|$", re.MULTILINE)
@@ -48,7 +58,7 @@ def gradients(expression, modules, arguments):
     return {f"d{k}": np.zeros(np.shape(t)) if t.grad is None else np.asarray(t.grad) for k, t in arguments.items()}
 
 
-OURS = [tj, activations, elementary, losses, normalization, ordering, pooling, reductions, special]
+OURS = [tj, activations, elementary, extrema, losses, normalization, norms, ordering, pooling, special]
 
 
 @pytest.mark.parametrize("expression, at, gradient, theirs, same", ROWS)

@@ -1190,6 +1190,8 @@ def test_initialisation_is_repeatable_unrecorded_and_noticed():
     ids=repr,
 )
 def test_layers_start_as_pytorchs_do(layer, bound):
+    manual_seed(0)
+    layer.reset_parameters()
     for p in layer.parameters():
         assert (1 - 20 / p.numel()) * bound < p.array.max() <= bound
         assert -bound <= p.array.min() < -(1 - 20 / p.numel()) * bound

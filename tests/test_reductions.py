@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import kit
 import numpy as np
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 
 import tinygrad_jac as tj
 from tinygrad_jac.errors import ShapeError
-from tinygrad_jac.rules import reductions as R
+from tinygrad_jac.rules import extrema, norms, reductions, running
+
+R = SimpleNamespace(**{k: v for room in (reductions, extrema, norms, running) for k, v in vars(room).items()})
 
 INF, NAN = math.inf, math.nan
 

@@ -51,6 +51,10 @@ from .rules.elementary import (
     power as pow, rad2deg, reciprocal, remainder, round, rsqrt, rsub, sgn, sign, signbit, sin, sinc, sinh, sqrt,
     square, subtract as sub, subtract as subtract, tan, tanh, div as true_divide, trunc, where,
 )
+from .rules.extrema import (
+    amax, amin, aminmax, argmax, argmin, kthvalue, max as max, median, min as min, mode, nanmedian, nanquantile,
+    quantile,
+)
 from .rules.indexing import bincount
 from .rules.joining import (
     block_diag, cartesian_prod, concatenate as cat, chunk, column_stack, combinations, concatenate as concat,
@@ -64,16 +68,18 @@ from .rules.linalg import (
 )
 from .rules.noise import dropout
 from .rules.normalization import group_norm, layer_norm, log_softmax, rms_norm, softmax
+from .rules.norms import cdist, dist, logsumexp, norm, renorm
 from .rules.ordering import argsort, msort, sort, topk, unique, unique_consecutive
 from .rules.products import (
     addbmm, addmm, addmv, addr, baddbmm, bilinear, bmm, chain_matmul, cross, dot, einsum, ger, inner, kron, matmul,
     mm, mv, outer, tensordot, trace, vdot,
 )
 from .rules.reductions import (
-    all as all, allclose, amax, amin, aminmax, any as any, argmax, argmin, cdist, corrcoef, count_nonzero, cov,
-    cummax, cummin, cumprod, cumsum, diff, dist, array_equal as equal, histc, isclose, kthvalue, logcumsumexp,
-    logsumexp, max as max, mean, median, min as min, mode, nanmean, nanmedian, nanquantile, nansum, norm, prod,
-    quantile, renorm, std, std_mean, sum as sum, trapezoid, trapezoid as trapz, var, var_mean,
+    all as all, allclose, any as any, corrcoef, count_nonzero, cov, array_equal as equal, isclose, mean, nanmean,
+    nansum, std, std_mean, sum as sum, var, var_mean,
+)
+from .rules.running import (
+    cummax, cummin, cumprod, cumsum, diff, histc, logcumsumexp, prod, trapezoid, trapezoid as trapz,
 )
 from .rules.selecting import (
     argwhere, bucketize, gather, index_add, index_copy, index_fill, index_put, index_select, isin, masked_fill,

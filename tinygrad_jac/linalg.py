@@ -23,10 +23,10 @@ from .rules.linalg import (
     svd,
     svdvals,
 )
+from .rules.norms import linalg_norm as norm
+from .rules.norms import matrix_norm, vector_norm
 from .rules.products import linalg_cross as cross
 from .rules.products import matmul, multi_dot, vecdot
-from .rules.reductions import linalg_norm as norm
-from .rules.reductions import matrix_norm, vector_norm
 
 __all__ = [
     "LinAlgError",

@@ -8,7 +8,7 @@ from typing import Any
 from .rules.activations import sigmoid as expit
 from .rules.elementary import exp2, expm1, log1p, round, sinc, where
 from .rules.normalization import log_softmax, softmax
-from .rules.reductions import logsumexp
+from .rules.norms import logsumexp
 from .rules.special import digamma, erf, erfc, erfinv, lgamma, logit, polygamma, xlogy
 from .spelling import public
 

@@ -23,13 +23,16 @@ from .rules import (
     activations,
     arranging,
     elementary,
+    extrema,
     indexing,
     joining,
     linalg,
     normalization,
+    norms,
     ordering,
     products,
     reductions,
+    running,
     selecting,
     shaping,
     special,
@@ -834,11 +837,10 @@ _METHODS: dict[Any, str] = {
     special: "digamma_ erf_ erfc_ erfinv_ lgamma_ logit_ xlogy_",
     activations: "hardshrink prelu relu_ sigmoid_",
     normalization: "log_softmax softmax",
-    reductions: """
-        all allclose amax amin aminmax any argmax argmin corrcoef count_nonzero cov cummax cummin cumprod_ cumsum_ diff
-        dist histc isclose kthvalue logcumsumexp logsumexp max mean median min mode nanmean nanmedian nanquantile nansum
-        norm prod quantile renorm_ std sum var
-    """,
+    reductions: "all allclose any corrcoef count_nonzero cov isclose mean nanmean nansum std sum var",
+    extrema: "amax amin aminmax argmax argmin kthvalue max median min mode nanmedian nanquantile quantile",
+    norms: "dist logsumexp norm renorm_",
+    running: "cummax cummin cumprod_ cumsum_ diff histc logcumsumexp prod",
     products: "addbmm_ addmm_ addmv_ addr_ baddbmm_ bmm cross dot ger inner kron matmul mm mv outer trace vdot",
     linalg: """
         cholesky=torch_cholesky cholesky_inverse cholesky_solve det inverse logdet matrix_exp matrix_power pinverse qr
@@ -882,13 +884,13 @@ def _rebuilt(kind: Any, array: np.ndarray[Any, Any], requires_grad: Any) -> Any:
 # What the reductions of NumPy's ufuncs mean on a Tensor.
 _REDUCED: dict[tuple[np.ufunc, str], Any] = {
     (np.add, "reduce"): reductions.sum,
-    (np.multiply, "reduce"): reductions.prod,
-    (np.maximum, "reduce"): reductions.amax,
-    (np.minimum, "reduce"): reductions.amin,
+    (np.multiply, "reduce"): running.prod,
+    (np.maximum, "reduce"): extrema.amax,
+    (np.minimum, "reduce"): extrema.amin,
     (np.logical_and, "reduce"): reductions.all,
     (np.logical_or, "reduce"): reductions.any,
-    (np.add, "accumulate"): reductions.cumsum,
-    (np.multiply, "accumulate"): reductions.cumprod,
+    (np.add, "accumulate"): running.cumsum,
+    (np.multiply, "accumulate"): running.cumprod,
 }
 
 graph.Tensor = Tensor

@@ -17,8 +17,9 @@ from ..jacobians import Dense, Diagonal, Identity, Jacobian, Kron, Selection
 from ..primitive import functions, primitive
 from ..spelling import public
 from .elementary import where
+from .norms import matrix_norm
 from .products import mT
-from .reductions import matrix_norm, sum, totals
+from .reductions import sum, totals
 from .results import EigenPairs, Factors, LeastSquares, SignLogAbsDet, SingularValues, SingularVectors
 
 _inv = primitive(

@@ -26,7 +26,8 @@ from ..spelling import public
 from .activations import logsigmoid, sigmoid, softplus
 from .elementary import absolute, clamp, exp, log, masked, sqrt, square, where
 from .normalization import _exponentials, log_softmax
-from .reductions import mean, norm, sum
+from .norms import norm
+from .reductions import mean, sum
 from .special import xlogy
 
 # ------------------------------------------------------------------------------------------------ what they share

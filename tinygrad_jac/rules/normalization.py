@@ -21,7 +21,7 @@ from ..primitive import primitive
 from ..spelling import axis_of, public
 from ..versions import mark_changed
 from .elementary import clamp
-from .reductions import norm
+from .norms import norm
 
 # ------------------------------------------------------------------------------------------------ softmax
 
