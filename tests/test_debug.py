@@ -22,6 +22,7 @@ from tinygrad_jac import graph, nn
 from tinygrad_jac.checks import report as reporting
 from tinygrad_jac.checks.debug import JacobianMismatchError, debug_mode
 from tinygrad_jac.jacobians import Dense, Diagonal, Identity, Jacobian, Selection
+from tinygrad_jac.primitive import registry
 from tinygrad_jac.testing import planted_fault
 from tinygrad_jac.viz.styles import STYLES
 
@@ -815,6 +816,22 @@ class TestNothingIsLeftBehind:
             mode = graph.observers[threading.get_ident()]
         assert len(report) == 40
         assert len(mode._known) == 0, "what is known of a node goes with the node"
+
+    @pytest.mark.optimisation("calls")
+    def test_it_audits_the_fast_path_of_calls(self, monkeypatch):
+        """The general path of elementwise operations is not gone through, and yet each is in the report."""
+        general = []
+        for name in ("mul", "tanh"):
+            operator = registry[name].operator
+            cell = dict(zip(operator.__code__.co_freevars, operator.__closure__))["general"]
+            monkeypatch.setattr(cell, "cell_contents", lambda *args: general.append(args))
+        x, y = leaf([1.0, -2.0]), leaf([0.5, 3.0])
+        with debug_mode() as report:
+            tj.tanh(x * y).backward(tj.ones(2, dtype=tj.float64))
+        assert general == []
+        assert [(row.op, row.argument, row.verdict) for row in report] == [
+            ("tanh", "x", "ok"), ("mul", "x", "ok"), ("mul", "y", "ok"),
+        ]  # fmt: skip
 
     def test_off_it_costs_next_to_nothing(self):
         """Its hooks are an `if` on an empty dict: 400 small ops, recorded and walked, with them and without."""
