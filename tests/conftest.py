@@ -27,7 +27,7 @@ settings.load_profile("tinygrad_jac")
 
 
 LEFT_OUT = without.named(os.environ.get("TINYGRAD_JAC_WITHOUT", ""))
-without.leave_out(",".join(LEFT_OUT), pytest.MonkeyPatch())
+without.leave_out(LEFT_OUT, pytest.MonkeyPatch())
 
 
 def pytest_runtest_setup(item):

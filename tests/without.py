@@ -105,7 +105,7 @@ def broadcasts(patch):
 
     def spread(g, x, axis, keepdims):
         if not keepdims and axis and g.ndim:
-            g = np.expand_dims(g, tuple(a for a in axis))
+            g = np.expand_dims(g, axis)
         return np.broadcast_to(g, g.shape[: g.ndim - x.ndim] + tuple(x.shape) if g.ndim > x.ndim else tuple(x.shape))
 
     _code(patch, reductions.spread, spread)
@@ -160,7 +160,7 @@ def named(names):
     return listed
 
 
-def leave_out(names, patch):
-    """Leave out the optimisations of these names until the `MonkeyPatch` is undone."""
-    for name in named(names):
+def leave_out(listed, patch):
+    """Leave out these optimisations until the `MonkeyPatch` is undone."""
+    for name in listed:
         OPTIMISATIONS[name](patch)

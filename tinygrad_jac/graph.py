@@ -348,10 +348,7 @@ def walk_back(
                     if type(total) is ndarray:
                         owned.add(parent)
             if used and releasing and primitive.saves:
-                if kwargs or (out is node and type(args[0]) is not ndarray):
-                    node.release()
-                else:  # plainly something saved, and nothing to keep of it
-                    node.args = node.out = None
+                node.release()
         if observer is not None:
             observer.walked(roots, found)
             for node in () if retain_graph else nodes:

@@ -59,7 +59,7 @@ def version_of(array: np.ndarray[Any, Any]) -> int:
 def mark_changed(array: np.ndarray[Any, Any], recorded_at: int | None = None) -> None:
     """Note an in-place change of ``array``'s memory: by an op recorded at that tick, or outside of the graph."""
     global latest_change
-    owner = array if array.base is None else owner_of(array)
+    owner = owner_of(array)
     found = changes.get(id(owner))
     if found is None:
         found = changes[id(owner)] = _Changes(owner)
@@ -84,7 +84,7 @@ def alone(array: np.ndarray[Any, Any], held: int = 1) -> bool:
     seen nowhere else. The caller gives one of its own variables, which counts. What a function is given may count or
     not, Pythons differ in that: so it is measured here (`_ALONE`), one call deep; do not hand it on from call to call.
     """
-    memory = array if array.base is None else owner_of(array)
+    memory = owner_of(array)
     of_array, of_memory = _ALONE[memory is array]
     if sys.getrefcount(array) - of_array >= held:
         return False
@@ -95,7 +95,7 @@ def alone(array: np.ndarray[Any, Any], held: int = 1) -> bool:
 
 
 def _references(array: np.ndarray[Any, Any]) -> tuple[int, int]:
-    memory = array if array.base is None else owner_of(array)
+    memory = owner_of(array)
     return sys.getrefcount(array), sys.getrefcount(memory)
 
 

@@ -88,8 +88,6 @@ class Thin(Module):
         """What a subclass makes sure of, or completes, once the options are set."""
 
     def forward(self, *inputs: Any) -> Any:
-        if not self.handed:
-            return self.function(*inputs)
         return self.function(*inputs, **{name: getattr(self, name) for name in self.handed})
 
     def extra_repr(self) -> str:

@@ -269,8 +269,7 @@ def cross_entropy(
         raise ValueError(f"cross_entropy: label_smoothing must be between 0 and 1, not {label_smoothing}")
     if x.dtype.kind != "f":
         raise TypeError(f"cross_entropy: logits are floats, not {x.dtype}: convert them, as with .float()")
-    if weight is not None:
-        _check_weight("cross_entropy", x, weight)
+    _check_weight("cross_entropy", x, weight)
     if _array(target).shape == _array(x).shape:
         return _with_probabilities(x, target, weight, label_smoothing, reduction, size_average, reduce)
     rows = _classes_last(x)
@@ -290,6 +289,8 @@ def cross_entropy(
 
 
 def _check_weight(name: str, x: Any, weight: Any) -> None:
+    if weight is None:
+        return
     classes = x.shape[min(1, x.ndim - 1)] if x.ndim else 0
     if weight.shape != (classes,):
         raise ShapeError(
@@ -328,8 +329,7 @@ def nll_loss(
     ShapeError
         Input and target do not fit.
     """
-    if weight is not None:
-        _check_weight("nll_loss", x, weight)
+    _check_weight("nll_loss", x, weight)
     flat, counted, shape = _indices("nll_loss", x, target, ignore_index)
     losses = -_classes_last(x)[np.arange(flat.size), flat]
     return _by_class(losses, flat, counted, shape, weight, reduction, size_average, reduce)

@@ -168,8 +168,7 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False, *, dtype: Any = None)
         The entries are integers and no floating ``dtype`` is given.
     """
     x = _cast(x, dtype)
-    if x.dtype.kind != "f":
-        _refuse_integers("mean", x)
+    _refuse_integers("mean", x)
     return _mean(x, axis=axes_of(axis, x.ndim), keepdims=keepdims)
 
 
