@@ -877,6 +877,8 @@ class TestHooks:
         z.register_hook(lambda g: g * 10)
         z.sum().backward()
         assert z.grad.array.tolist() == [10.0, 10.0]
+        with pytest.raises(tj.GradientError, match=r"requires no gradient .* requires_grad_\(\)"):
+            tj.ones(2).retain_grad()
 
     def test_what_is_retained_and_asked_for_is_accumulated_once(self):
         x = leaf(1.0, 2.0)

@@ -430,6 +430,8 @@ def test_a_column_against_a_vector_warns(name):
         found = function(x, y, reduction="none")
     assert w[0].filename == __file__
     assert found.shape == (3, 3)
+    with pytest.warns(UserWarning, match=name):
+        exec("function(x, y)", {"function": function, "x": x, "y": y})  # code of no module warns as well
 
 
 def test_huber_and_smooth_l1_by_hand():
@@ -478,6 +480,14 @@ def test_cosine_similarity(axis):
     np.testing.assert_allclose(L.cosine_similarity(Z, T, axis), (Z * T).sum(axis) / lengths, rtol=1e-14)
 
 
+def test_cosine_similarity_is_that_of_the_vectors_that_shapes_broadcast_to():
+    column = T[:, :1]  # stands for vectors of equal entries, not for vectors of one entry
+    expected = Z.sum(1) * np.sign(column[:, 0]) / np.linalg.norm(Z, axis=1) / math.sqrt(Z.shape[1])
+    np.testing.assert_allclose(L.cosine_similarity(Z, column), expected, rtol=1e-14)
+    np.testing.assert_allclose(L.cosine_similarity(Z, T[0]), L.cosine_similarity(Z, np.tile(T[0], (len(Z), 1))))
+    kit.check(lambda x, y: L.cosine_similarity(x, y), Z, T[0], step=2e-3)
+
+
 @pytest.mark.parametrize("p", [1.0, 2.0, 3.0])
 def test_pairwise_distance(p):
     kit.check(lambda x, y: L.pairwise_distance(x, y, p, keepdim=True), Z, T, step=2e-3)
@@ -488,6 +498,7 @@ def test_pairwise_distance(p):
 def test_similarities_against_pytorch():
     functional = pytest.importorskip("torch").nn.functional
     kit.compare_with_torch(lambda x, y: L.cosine_similarity(x, y), functional.cosine_similarity, Z, T)
+    kit.compare_with_torch(lambda x, y: L.cosine_similarity(x, y), functional.cosine_similarity, Z, T[0])
     kit.compare_with_torch(
         lambda x, y: L.pairwise_distance(x, y, 3.0), lambda x, y: functional.pairwise_distance(x, y, 3.0), Z, T
     )

@@ -293,6 +293,9 @@ def test_linear_against_torch(x, w):
     torch = pytest.importorskip("torch")
     kit.compare_with_torch(P.linear, torch.nn.functional.linear, *arrays(x, w, w[:1]))
     kit.compare_with_torch(P.linear, torch.nn.functional.linear, *arrays(x, w))
+    kit.compare_with_torch(P.linear, torch.nn.functional.linear, *arrays(x, w[1:]))
+    # PyTorch fails where there is a bias beside a weight that is a vector, though it documents one.
+    kit.compare_with_torch(P.linear, lambda x, w, b: torch.nn.functional.linear(x, w) + b, *arrays(x, w[1:], ()))
 
 
 def test_textbook_linear_layer():
@@ -321,8 +324,10 @@ def test_linear_says_which_sizes_disagree():
         ShapeError, match=r"x of shape \(2, 3\) and weight of shape \(5, 4\) .* of x, 3, must equal in, 4"
     ):
         P.linear(tj.ones(2, 3), tj.ones(5, 4))
-    with pytest.raises(ShapeError, match=r"weight of shape \(3,\) do not fit: the weight is \(out, in\)"):
-        P.linear(tj.ones(2, 3), tj.ones(3))
+    with pytest.raises(ShapeError, match=r"weight of shape \(1, 1, 3\) do not fit: the weight is \(out, in\)"):
+        P.linear(tj.ones(2, 3), tj.ones(1, 1, 3))
+    with pytest.raises(ShapeError, match=r"\(2, 3\) and \(4,\)"):
+        P.linear(tj.ones(2, 3), tj.ones(4))
     with pytest.raises(
         ShapeError, match=r"bias of shape \(1,\) does not fit weight of shape \(5, 3\): it must be \(5,\)"
     ):

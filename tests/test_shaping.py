@@ -25,6 +25,7 @@ CASES = {
     "flatten": (sh.flatten, lambda t, x: x.flatten(), (2, 3, 2)),
     "flatten some": (lambda x: sh.flatten(x, 1, -2), lambda t, x: x.flatten(1, -2), (2, 3, 2, 2)),
     "flatten a scalar": (sh.flatten, lambda t, x: x.flatten(), ()),
+    "ravel": (lambda x: sh.ravel(sh.swapaxes(x, 0, 1)), lambda t, x: x.T.ravel(), (2, 3)),
     "unflatten": (lambda x: sh.unflatten(x, dim=1, sizes=(2, -1)), lambda t, x: x.unflatten(1, (2, -1)), (2, 6, 2)),
     "squeeze": (sh.squeeze, lambda t, x: x.squeeze(), (1, 2, 1)),
     "squeeze one": (lambda x: sh.squeeze(x, dim=-1), lambda t, x: x.squeeze(-1), (1, 2, 1)),
@@ -52,6 +53,8 @@ CASES = {
     "permute by a tuple": (lambda x: sh.permute(x, (-1, 0, 1)), lambda t, x: x.permute((-1, 0, 1)), (2, 3, 2)),
     "permute by keyword": (lambda x: sh.permute(x, dims=(2, 0, 1)), lambda t, x: x.permute(dims=(2, 0, 1)), (2, 3, 2)),
     "swapaxes": (lambda x: sh.swapaxes(x, 0, -1), lambda t, x: x.transpose(0, -1), (2, 3, 2)),
+    "swapaxes of a scalar": (lambda x: sh.swapaxes(x, 0, -1), lambda t, x: x.transpose(0, -1), ()),
+    "moveaxis of a scalar": (lambda x: sh.moveaxis(x, 0, -1), lambda t, x: x.movedim(0, -1), ()),
     "moveaxis": (lambda x: sh.moveaxis(x, 0, -1), lambda t, x: x.movedim(0, -1), (2, 3, 2)),
     "moveaxis, several": (lambda x: sh.moveaxis(x, (0, 2), (1, 0)), lambda t, x: x.movedim((0, 2), (1, 0)), (2, 3, 2)),
     "clone": (sh.clone, lambda t, x: x.clone(), (2, 3)),
@@ -416,6 +419,7 @@ def test_what_can_be_a_view_is_one():
     ):
         assert not np.shares_memory(copy.array, x.array)
     assert sh.contiguous(x) is x
+    assert sh.flatten(x, 1, 1) is x
 
 
 def test_a_diagonal_can_be_written_to():
@@ -562,6 +566,7 @@ ERRORS = [
     (lambda: jo.pad(X, 1, "mean"), ValueError, "not 'mean'"),
     (lambda: jo.pad(tj.ones(0), 1, "edge"), ValueError, "no entries"),
     (lambda: jo.meshgrid(X[0], indexing="yx"), ValueError, "'ij' or 'xy'"),
+    (lambda: jo.cartesian_prod(X), ShapeError, r"takes a vector, not shape \(2, 3\)"),
 ]
 
 

@@ -15,7 +15,8 @@ VIEWS = [
     "w.data", "w.float()", "w.to(t.float32)", "w.cpu()", "w.diagonal()", "w.unflatten(0, (3, 1))", "w.type_as(w)",
     "t.as_tensor(w)", "t.movedim(w, 0, 1)", "t.broadcast_to(w, (3, 3))", "t.atleast_3d(w)",
     "t.nn.functional.dropout(w, 0.5, training=False)", "t.nn.Identity()(w)", "t.nn.Flatten(0)(w)",
-    "t.meshgrid(w[0], w[1], indexing='ij')[0]",
+    "t.meshgrid(w[0], w[1], indexing='ij')[0]", "w.ravel()", "w[:, 1].flatten()", "w[0, 0].transpose(0, -1)",
+    "t.movedim(w[0, 0], -1, 0)",
 ]  # fmt: skip
 COPIES = [
     "w.flip(0)", "t.flip(w, (0, 1))", "t.fliplr(w)", "t.flipud(w)", *(f"t.rot90(w, {k})" for k in range(-1, 5)),
@@ -26,7 +27,11 @@ COPIES = [
     "t.nn.functional.interpolate(w[None, None], scale_factor=1)", "t.nn.functional.pad(w, (0, 0))", "t.vstack([w])",
     "t.nn.functional.max_pool2d(w[None], 1)", "t.round(w)", "t.matrix_power(w, 1)",
     "t.nn.utils.parameters_to_vector([w])", "t.slice_scatter(w, w, 0)", "t.block_diag(w)", "w.repeat_interleave(1)",
-    "w.double()", "t.take(w, t.tensor([0]))",
+    "w.double()", "t.take(w, t.tensor([0]))", "w[:, 1].ravel()", "w.T.ravel()",
+    # Where there is nothing to sort, to choose from or to add up:
+    "t.sort(w[0, 0])[0]", "t.topk(w[0, 0], 1)[0]", "t.gather(w[0, 0], 0, t.tensor(0))", "t.logcumsumexp(w[:1, 0], 0)",
+    "t.cumsum(w[0, 0], 0)", "t.cummax(w[:1, 0], 0)[0]", "w[0, 0].sum()", "w[0, 0].amax()", "w[:1].mean(0)",
+    "w[0, 0].repeat_interleave(1)", "t.kthvalue(w[0, 0], 1)[0]", "w[0, 0].median()", "t.flip(w[0, 0], ())",
 ]  # fmt: skip
 
 

@@ -88,7 +88,7 @@ from .rules.selecting import (
 )
 from .rules.shaping import (
     adjoint, atleast_1d, atleast_2d, atleast_3d, broadcast_shapes, broadcast_tensors, broadcast_to, clone, detach,
-    flatten, moveaxis, moveaxis as movedim, permute, flatten as ravel, reshape, squeeze, swapaxes,
+    flatten, moveaxis, moveaxis as movedim, permute, ravel, reshape, squeeze, swapaxes,
     swapaxes as swapdims, t, swapaxes as transpose, unflatten, unsqueeze,
 )
 from .rules.special import digamma, erf, erfc, erfinv, lgamma, logit, polygamma, xlogy

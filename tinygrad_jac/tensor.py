@@ -506,7 +506,15 @@ class Tensor(Variable):
         return not self.is_leaf and "retain" in (self.node.extras or {})  # type: ignore[union-attr]
 
     def retain_grad(self) -> None:
-        """Keep the gradient of this computed tensor in ``.grad``, as leaves do."""
+        """Keep the gradient of this computed tensor in ``.grad``, as leaves do.
+
+        Raises
+        ------
+        GradientError
+            The tensor requires no gradient.
+        """
+        if self.node is None:
+            raise GradientError("a tensor that requires no gradient has none to retain: call requires_grad_() first")
         if self.is_leaf:
             return
         owner = weakref.ref(self)
@@ -516,8 +524,7 @@ class Tensor(Variable):
                 recorded = gradient.node is not None
                 autograd.accumulate(tensor, gradient if recorded else gradient.array.copy())
 
-        if self.node is not None:
-            self.node.extras = {**(self.node.extras or {}), "retain": keep}
+        self.node.extras = {**(self.node.extras or {}), "retain": keep}
 
     def detach_(self) -> Tensor:
         """Cut this tensor off from the graph that computed it."""
@@ -847,8 +854,8 @@ _METHODS: dict[Any, str] = {
         slogdet svd=torch_svd
     """,
     shaping: """
-        adjoint broadcast_to clone contiguous expand expand_as flatten moveaxis movedim=moveaxis permute ravel=flatten
-        reshape squeeze sum_to_size swapaxes swapdims=swapaxes t unflatten unsqueeze
+        adjoint broadcast_to clone contiguous expand expand_as flatten moveaxis movedim=moveaxis permute ravel reshape
+        squeeze sum_to_size swapaxes swapdims=swapaxes t unflatten unsqueeze
     """,
     joining: """
         chunk dsplit hsplit repeat repeat_interleave split split_with_sizes=split tensor_split tile unbind unfold

@@ -88,6 +88,8 @@ def _put(x: Any, key: tuple[Any, ...], sizes: tuple[int, ...]) -> Any:
 
 
 def _taken(x: Any, at: At) -> Any:
+    if not at.arrays:
+        return x.copy()  # an array without axes, of which x[...] would be a view
     # take is twice as fast as x[key] for rows of 64, but copies an x that is not contiguous.
     return x.take(at.arrays[0], -1 - at.after) if len(at.arrays) == 1 and x.flags.c_contiguous else x[at.key]
 

@@ -176,6 +176,8 @@ def block_diag(*arrays: Any) -> Any:
 
 def cartesian_prod(*arrays: Any) -> Any:
     """All rows that take an entry of each vector in turn, the last changing fastest."""
+    for x in arrays:
+        _vector("cartesian_prod", x)
     if len(arrays) == 1:
         return arrays[0]
     return stack([x.reshape(-1) for x in meshgrid(*arrays)], -1)

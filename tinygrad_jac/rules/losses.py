@@ -28,6 +28,7 @@ from .elementary import absolute, clamp, exp, log, masked, sqrt, square, where
 from .normalization import _exponentials, log_softmax
 from .norms import norm
 from .reductions import mean, sum
+from .shaping import broadcast_tensors
 from .special import xlogy
 
 # ------------------------------------------------------------------------------------------------ what they share
@@ -79,7 +80,7 @@ def _warn(message: str) -> None:
     """Warn at the line of the user's code, however many of the library's own functions lie between."""
     library = __name__.partition(".")[0]
     frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_globals["__name__"].partition(".")[0] == library:
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == library:
         frame, level = frame.f_back, level + 1
     warnings.warn(message, UserWarning, level)
 
@@ -631,8 +632,10 @@ def gaussian_nll_loss(
 def cosine_similarity(x1: Any, x2: Any, axis: int = 1, eps: float = 1e-8) -> Any:
     """The cosine of the angle between vectors along an axis; norms are no less than ``eps``.
 
-    Shapes broadcast.
+    Shapes broadcast, and ``axis`` is one of the shape that they broadcast to.
     """
+    if np.shape(x1) != np.shape(x2):
+        x1, x2 = broadcast_tensors(x1, x2)
     a, b = (x / clamp(norm(x, 2, axis, keepdims=True), min=eps) for x in (x1, x2))
     return sum(a * b, axis)
 

@@ -206,12 +206,12 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     Parameters
     ----------
     x : array of shape (*batch, in)
-    weight : array of shape (out, in)
-    bias : array of shape (out,), optional
+    weight : array of shape (out, in) or (in,)
+    bias : array of shape (out,) or (), optional
 
     Returns
     -------
-    array of shape (*batch, out)
+    array of shape (*batch, out) or (*batch,)
 
     Raises
     ------
@@ -229,6 +229,8 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     """
     if not x.dtype is weight.dtype is getattr(bias, "dtype", weight.dtype):
         same_dtype("linear", x=x, weight=weight, bias=bias)
+    if weight.ndim == 1:
+        return matmul(x, weight) if bias is None else matmul(x, weight) + bias
     return _linear(x, weight, 0 if bias is None else bias)
 
 

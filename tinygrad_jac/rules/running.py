@@ -161,7 +161,7 @@ def logcumsumexp(x: Any, axis: int) -> Any:
     while step < n:
         moved = np.concatenate([moved[..., :step], np.logaddexp(moved[..., step:], moved[..., :-step])], -1)
         step *= 2
-    return swapaxes(moved, k, -1)
+    return swapaxes(moved if n > 1 else clone(moved), k, -1)
 
 
 @public()

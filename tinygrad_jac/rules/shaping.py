@@ -105,6 +105,8 @@ def reshape(x: Any, *sizes: Any, shape: Any = None) -> Any:
 def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """The axes from ``start_dim`` to ``end_dim`` as one; an array without axes becomes one of a single entry.
 
+    The array itself where there is but one axis to flatten; else a view where NumPy can make one.
+
     Raises
     ------
     ShapeError
@@ -115,7 +117,15 @@ def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     first, last = axis_of(start_dim, x.ndim) + x.ndim, axis_of(end_dim, x.ndim) + x.ndim
     if first > last:
         raise ShapeError(f"flatten of shape {x.shape}: start_dim {start_dim} comes after end_dim {end_dim}")
+    if first == last:
+        return x
     return _reshape(x, shape=x.shape[:first] + (math.prod(x.shape[first : last + 1]),) + x.shape[last + 1 :])
+
+
+@public()
+def ravel(x: Any) -> Any:
+    """All entries as one axis, next to each other in memory: a view where they are so already, else a copy."""
+    return flatten(contiguous(x))
 
 
 @public()
@@ -303,9 +313,8 @@ def swapaxes(x: Any, dim0: int, dim1: int) -> Any:
     """Two axes exchanged; a view. PyTorch's ``transpose``."""
     order = list(range(-x.ndim, 0))
     i, j = axis_of(dim0, x.ndim), axis_of(dim1, x.ndim)
-    if not x.ndim:
-        return x
-    order[i], order[j] = order[j], order[i]
+    if order:  # an array without axes has a last one for PyTorch, and nothing to exchange
+        order[i], order[j] = order[j], order[i]
     return _permute(x, axes=tuple(order))
 
 
@@ -323,7 +332,7 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Any:
     if len(moved) != len(places):
         raise ValueError(f"moveaxis: {len(moved)} axes cannot be moved to {len(places)} places")
     order = [k for k in range(-ndim, 0) if k not in moved]
-    for place, k in sorted(zip(places, moved, strict=True)):
+    for place, k in sorted(zip(places, moved, strict=True)) if ndim else ():
         order.insert(place + ndim, k)
     return _permute(x, axes=tuple(order))
 
@@ -384,7 +393,7 @@ def astype(x: Any, dtype: Any) -> Any:
 
 # Functions whose parameters NumPy and PyTorch name or order differently.
 functions[np.transpose] = lambda a, axes=None: permute(a, axes)
-functions[np.ravel] = lambda a: flatten(a)
+functions[np.ravel] = lambda a: ravel(a)
 
 # What NumPy says of an array's form holds of the Tensor's.
 functions[np.ndim] = lambda a: a.ndim
