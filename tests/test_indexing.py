@@ -234,6 +234,7 @@ def test_an_assigned_value_broadcasts():
     check(lambda x, v: ix.setitem(x, v, index=index), randn(3, 2), randn(3, 1, seed=1))
     check(lambda x, v: ix.setitem(x, v, index=(0,)), randn(3, 2), np.array(1.5))
     check(lambda x, v: ix.setitem(x, v, index=(0,)), randn(3, 2), randn(1, 1, 2, seed=1))  # NumPy drops axes of size 1
+    check(lambda x, v: ix.setitem(x, v, index=(0, 1)), randn(3, 2), randn(1, 1, seed=1))
     check(lambda x, v: ix.setitem(x, v, index=ix.frozen(MASK)), randn(2, 3), np.array([1.5]))
     check(lambda v: ix.setitem(np.zeros(3), v, index=(slice(1, 3),)), np.array(1.5), single=False)
 
@@ -250,6 +251,21 @@ def test_item_assignment_on_tensors():
     expected[1, 1] += 8 * a[1, 1]
     expected[2] = 8 * a[2]
     assert np.allclose(x.grad.array, expected, rtol=1e-14)
+
+
+def test_one_entry_takes_a_tensor_of_one_entry():
+    """``losses[k] = model(x)`` where the model gives one number, with an axis: NumPy refuses, PyTorch does not."""
+    x = tj.zeros(2, 3)
+    x[0, 1] = tj.ones(1)
+    x[1][2] = tj.full((1, 1), 2.0)
+    x[-1, 0] = np.array([3.0])
+    assert x.tolist() == [[0, 1, 0], [3, 0, 2]]
+    w = tj.tensor([2.0], requires_grad=True)
+    x[0, 0] = w * w
+    x.sum().backward()
+    assert w.grad.tolist() == [4.0]
+    with pytest.raises(ShapeError, match=r"a value of shape \(2,\) does not fit the shape \(\) .* from \(2, 3\)"):
+        x.detach()[0, 0] = tj.ones(2)
 
 
 def test_basic_indices_give_views():
@@ -680,7 +696,7 @@ ERRORS = [
     (lambda: X[tj.tensor([0.0, 1.0])], IndexError, "not of float32"),
     (lambda: X[np.array([True, False, True])], IndexError, r"mask of shape \(3,\) does not fit the axes 0 to 0"),
     (lambda: X[[0, 1], [0, 1, 2]], IndexError, r"shapes \(2,\) and \(3,\) in one index do not broadcast"),
-    (lambda: ix.setitem(X, tj.ones(2), index=(0,)), ShapeError, r"shape \(2,\) does not broadcast to \(3,\)"),
+    (lambda: ix.setitem(X, tj.ones(2), index=(0,)), ShapeError, r"shape \(2,\) does not fit the shape \(3,\)"),
     (lambda: ix.setitem(X, 1.0, index=(2,)), IndexError, "index 2 is out of bounds for axis 0"),
     (lambda: tj.bincount(np.array([-1]), tj.ones(1)), ValueError, "from 0 on, not -1"),
     (lambda: tj.bincount(np.array([1, 2]), tj.ones(1)), ShapeError, r"\(2,\) and weights of shape \(1,\)"),
@@ -691,6 +707,8 @@ ERRORS = [
     (lambda: se.take_along_axis(X, np.zeros((3, 1), int), 1), ShapeError, "do not broadcast beside axis 1"),
     (lambda: se.take(X, [6]), IndexError, "index 6 is out of range for axis 0 of size 6"),
     (lambda: se.index_select(X, 0, np.array([-3])), IndexError, "index -3 is out of range for axis 0 of size 2"),
+    (lambda: se.index_select(X[0, 0], 0, np.array([0])), IndexError, r"take .* a number has none: reshape\(1\)"),
+    (lambda: se.index_fill(X[0, 0], 0, np.array([0]), 1.0), IndexError, "index_fill takes entries along an axis"),
     (lambda: se.select(X, 0, 2), IndexError, "index 2"),
     (lambda: se.narrow(X, 1, 2, 2), IndexError, "2 entries from 2 on are not within axis 1"),
     (lambda: se.scatter(X, 0, np.zeros((2, 3), int), tj.ones(1, 3)), ShapeError, "has not an entry for each index"),

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from .errors import GradientError, ShapeError
+from .errors import GradientError
 from .graph import Leaf, Variable, array_of, check_current, wrap
 from .modes import mode
 from .primitive import Primitive
 from .versions import alone, mark_changed, owner_of, rewritten
-from .writing import check_writeable, write
+from .writing import check_writeable, put, write
 
 
 def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -87,13 +87,7 @@ def set_items(target: Any, index: Any, value: Any, setitem: Callable[..., Any]) 
         _record(target, setitem, (value,), {"index": index})
         return
     check_writeable(target.array)
-    try:
-        target.array[index] = array_of(value)
-    except ValueError as error:
-        raise ShapeError(
-            f"a value of shape {np.shape(array_of(value))} does not fit the shape {target.array[index].shape} that the "
-            f"index selects from {target.array.shape}"
-        ) from error
+    put(target.array, index, array_of(value))
     mark_changed(target.array)
 
 

@@ -30,6 +30,19 @@ def write(array: np.ndarray[Any, Any], values: np.ndarray[Any, Any], what: str) 
     np.copyto(array, values, casting="same_kind")
 
 
+def put(array: np.ndarray[Any, Any], index: tuple[Any, ...], value: Any) -> None:
+    """``array[index] = value``, where a value may have more axes than it fills if their size is 1."""
+    # Without an Ellipsis, NumPy lets an index that names one entry take a number only, and not an array of one.
+    whole = index if any(entry is Ellipsis for entry in index) else (*index, Ellipsis)
+    try:
+        array[whole] = value
+    except ValueError as error:
+        raise ShapeError(
+            f"a value of shape {np.shape(value)} does not fit the shape {array[index].shape} that the index selects "
+            f"from {array.shape}"
+        ) from error
+
+
 def deliver(out: Any, result: Any) -> Any:
     """``out=``: a result, or several, written into tensors that are there, which are returned.
 

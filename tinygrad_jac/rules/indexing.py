@@ -19,6 +19,7 @@ from ..graph import Variable, array_of, wrap
 from ..jacobians import Selection
 from ..primitive import Primitive, primitive
 from ..spelling import public
+from ..writing import put
 from .elementary import where
 from .joining import WHOLE
 from .shaping import permute, with_lead
@@ -139,11 +140,7 @@ def _add_rows(whole: Any, rows: Any, values: Any) -> None:
 
 def _assigned(x: Any, value: Any, index: tuple[Any, ...]) -> Any:
     """``x`` itself, changed."""
-    try:
-        x[index] = value
-    except ValueError as error:
-        raise ShapeError(f"setitem: a value of shape {np.shape(value)} does not broadcast to {x[index].shape}, the "
-                         f"shape that the index selects from {x.shape}") from error
+    put(x, index, value)
     return x
 
 

@@ -40,6 +40,13 @@ def _require_below(what: str, positions: Any, size: int, axis: Any) -> None:
         raise IndexError(f"{what}: index {worst} is out of range for axis {axis} of size {size}")
 
 
+def _size(what: str, x: Any, axis: int) -> int:
+    """How many entries there are along an axis."""
+    if not x.ndim:
+        raise IndexError(f"{what} takes entries along an axis, and a number has none: reshape(1) gives it one")
+    return int(x.shape[axis])
+
+
 def beside(index: Any, axis: int, shape: tuple[int, ...]) -> tuple[Any, ...]:
     """``index`` along one axis and every position of ``shape`` along the others, as arrays that broadcast."""
     ndim = len(shape)
@@ -137,7 +144,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
         x, axis = x.reshape(-1), 0
     k = axis_of(axis, x.ndim)
     positions = _positions("take", indices)
-    _require_below("take", positions, x.shape[k], axis)
+    _require_below("take", positions, _size("take", x, k), axis)
     return getitem(x, along(k, positions))
 
 
@@ -310,7 +317,7 @@ def _rows_of(what: str, x: Any, axis: int, index: Any, given: Any) -> tuple[Any,
     expected = tuple(positions.size if j - x.ndim == k else n for j, n in enumerate(x.shape))
     if given is not None and given != expected:
         raise ShapeError(f"{what}: a source of shape {given}, expected {expected}")
-    _require_below(what, positions, x.shape[k], axis)
+    _require_below(what, positions, _size(what, x, k), axis)
     return along(k, positions)
 
 
