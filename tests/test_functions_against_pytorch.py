@@ -155,6 +155,7 @@ ROWS: dict[str, Row] = {
     "nan dim": Row(lambda t, x: t.nanmedian(t.where(x > 0, x, NAN), dim=1)[0], [((3, 4),)]),
     "nan running": Row(lambda t, x: t.cummax(t.where(x > -0.6, x, NAN), 1), [((3, 4),)]),
     "quantile": Row(lambda t, x: t.quantile(x, 0.3), [((7,),), ((2, 3),)]),
+    "quantile of a number": Row(lambda t, x: (t.quantile(x, 0.3, 0), t.quantile(x, 0.3, -1, True)), [((),)]),
     "quantile dim": Row(lambda t, x: t.quantile(x, i(t, [0.25, 0.6]).to(x.dtype), dim=1, keepdim=True), MATRIX),
     "quantile first": Row(lambda t, x: t.quantile(x, i(t, [0.25, 0.6]).to(x.dtype), dim=0), MATRIX),
     "quantile keepdim": Row(lambda t, x: x.quantile(0.5, keepdim=True), MATRIX),
@@ -171,10 +172,10 @@ ROWS: dict[str, Row] = {
     "trapezoid": Row(lambda t, x: t.trapezoid(x, dx=0.5, dim=1), MATRIX),
     "trapezoid x": Row(lambda t, y, x: t.trapezoid(y, x), [((2, 3), (3,))]),
     "renorm": Row(lambda t, x: t.renorm(x, 2, 0, 1.0), MATRIX, rtol=1e-6),
-    "cov": Row(lambda t, x: t.cov(x), [((3, 5),), ((5,),)]),
+    "cov": Row(lambda t, x: t.cov(x), [((3, 5),), ((5,),), ((1, 5),)]),
     "cov weights": Row(lambda t, x: t.cov(x, correction=0, fweights=i(t, [1, 2, 1])), [((2, 3),)]),
     "cov aweights": Row(lambda t, x, w: t.cov(x, aweights=w.detach() ** 2), [((2, 3), (3,))]),
-    "corrcoef": Row(lambda t, x: t.corrcoef(x), [((3, 5),), ((5,),)], rtol=1e-8),
+    "corrcoef": Row(lambda t, x: t.corrcoef(x), [((3, 5),), ((5,),), ((1, 5),)], rtol=1e-8),
     "bincount": Row(lambda t, x: t.bincount(x, minlength=5), [((4,),)], "positive", ("int64",)),
     "allclose": Row(lambda t, x: x * float(t.allclose(x, x + 1e-9)), MATRIX),
     "isclose": Row(lambda t, x: t.isclose(x, x.floor()), MATRIX),
@@ -252,6 +253,8 @@ ROWS: dict[str, Row] = {
     "roll": Row(lambda t, x: t.roll(x, shifts=1, dims=1), MATRIX),
     # joined, cut
     "cat": Row(lambda t, x, y: t.cat((x, y), dim=1), [((2, 3), (2, 1)), ((0, 3), (0, 2))], dtypes=ALL),
+    "cat to nothing": Row(lambda t, x, y: t.cat((x, y), dim=-1), [((0,), (2, 3)), ((2, 3), (0,)), ((0,), (3,))]),
+    "cat to nothing of another dtype": Row(lambda t, x: t.cat((t.tensor([]), x.double())), [((2, 3),)]),
     "stack": Row(lambda t, x, y: t.stack([x, y], dim=1), [((2, 3), (2, 3))], dtypes=ALL),
     **{
         n: Row(lambda t, x, y, n=n: getattr(t, n)((x, y)), [((2, 3), (2, 3)), ((3,), (3,)), ((), ())])
@@ -264,7 +267,7 @@ ROWS: dict[str, Row] = {
     "vander increasing": Row(lambda t, x: t.linalg.vander(x), [((4,),)]),
     "meshgrid": Row(lambda t, x, y: t.meshgrid(x, y, indexing="ij"), [((3,), (2,))]),
     "split": Row(lambda t, x: t.split(x, [1, 2], dim=1), [((2, 3),)]),
-    "chunk": Row(lambda t, x: t.chunk(x, 2, dim=1), MATRIX),
+    "chunk": Row(lambda t, x: t.chunk(x, 2, dim=1), [*MATRIX, ((2, 0),)]),
     "tensor_split": Row(lambda t, x: t.tensor_split(x, 2, dim=1), MATRIX),
     "hsplit": Row(lambda t, x: t.hsplit(x, [1]), MATRIX),
     "vsplit": Row(lambda t, x: t.vsplit(x, [1]), MATRIX),
@@ -318,7 +321,9 @@ ROWS: dict[str, Row] = {
     "unique": Row(lambda t, x: t.unique(x, return_inverse=True, return_counts=True), UNARY[1:], dtypes=("int64",)),
     "unique dim": Row(lambda t, x: t.unique(x, dim=0), [((4, 1),)], dtypes=("int64",)),
     "unique_consecutive": Row(
-        lambda t, x: t.unique_consecutive(x, return_inverse=True, return_counts=True), UNARY[1:3], dtypes=("int64",)
+        lambda t, x: t.unique_consecutive(x, return_inverse=True, return_counts=True),
+        [*UNARY[1:3], ((0,),)],
+        dtypes=("int64",),
     ),
     "x[i]": Row(lambda t, x: [x[0], x[:, 1], x[i(t, [1, 1])], x[i(t, MASK)], x[..., None], x[-1, 1:]], [((2, 3),)]),
     "rows": Row(lambda t, x: [row * k for k, row in enumerate(x)], [((2, 3),)]),

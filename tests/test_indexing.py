@@ -707,6 +707,23 @@ ERRORS = [
     (lambda: se.take_along_axis(X, np.zeros((3, 1), int), 1), ShapeError, "do not broadcast beside axis 1"),
     (lambda: se.take(X, [6]), IndexError, "index 6 is out of range for axis 0 of size 6"),
     (lambda: se.index_select(X, 0, np.array([-3])), IndexError, "index -3 is out of range for axis 0 of size 2"),
+    *(
+        (lambda f=f: f(tj.tensor(1.0)), IndexError, "entries along an axis, and a number has none")
+        for f in (
+            lambda x: tj.chunk(x, 2),
+            lambda x: tj.split(x, 1),
+            tj.unbind,
+            lambda x: tj.tensor_split(x, 1),
+            lambda x: np.split(x, 1),
+            lambda x: tj.unflatten(x, 0, (1,)),
+            lambda x: tj.narrow(x, 0, 0, 1),
+            lambda x: tj.repeat_interleave(x, 2, 0),
+            lambda x: tj.tensordot(x, x, 1),
+            lambda x: tj.searchsorted(x, x),
+            lambda x: se.embedding(np.array([0]), x),
+            lambda x: tj.take_along_dim(x, np.array(0), 0),
+        )
+    ),
     (lambda: se.index_select(X[0, 0], 0, np.array([0])), IndexError, r"take .* a number has none: reshape\(1\)"),
     (lambda: se.index_fill(X[0, 0], 0, np.array([0]), 1.0), IndexError, "index_fill takes entries along an axis"),
     (lambda: se.select(X, 0, 2), IndexError, "index 2"),

@@ -113,6 +113,20 @@ def axis_of(axis: Any, ndim: int) -> int:
     return position - ndim if position >= 0 else position
 
 
+def axis_along(what: str, x: Any, axis: Any) -> tuple[int, int]:
+    """One axis counted from the end, and its size, for what takes an array apart along it.
+
+    Raises
+    ------
+    IndexError
+        It is out of range, or there are no axes.
+    """
+    if not x.ndim:
+        raise IndexError(f"{what} takes entries along an axis, and a number has none: reshape(1) gives it one")
+    k = axis_of(axis, x.ndim)
+    return k, int(x.shape[k])
+
+
 def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
     """Axes as a sorted tuple counted from the end; all of them for None (and for ``()``, as PyTorch reads it).
 

@@ -249,7 +249,7 @@ def _quantile(name: str, x: Any, q: Any, axis: Any, keepdims: bool, interpolatio
         raise ValueError(f"{name}: interpolation is one of {', '.join(rounding)}, not {interpolation!r}")
     ndim = x.ndim
     at = -1 if axis is None else axis_of(axis, ndim)
-    x = x.reshape(-1) if axis is None else swapaxes(x, at, -1)
+    x = x.reshape(-1) if axis is None or not ndim else swapaxes(x, at, -1)
     _refuse_empty(name, x, (-1,))
     array = _array(x)
     missing = np.isnan(array).sum(-1, keepdims=True)
@@ -265,7 +265,7 @@ def _quantile(name: str, x: Any, q: Any, axis: Any, keepdims: bool, interpolatio
     below, above = (np.take_along_axis(x, np.take_along_axis(order, k, -1), -1) for k in (low, high))
     weight = (rank - low if interpolation == "linear" else np.where(low == high, 0.0, 0.5)).astype(x.dtype)
     out = np.where(low == high, below, below + weight * (above - below))
-    if axis is not None:
+    if axis is not None and ndim:
         out = swapaxes(out[..., None, :], at - 1, -2) if at != -1 else out[..., None, :]
         out = out if keepdims else np.squeeze(out, at - 1)
     elif keepdims:

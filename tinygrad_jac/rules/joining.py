@@ -17,7 +17,7 @@ from ..errors import ShapeError
 from ..graph import array_of
 from ..jacobians import Selection
 from ..primitive import functions, primitive
-from ..spelling import axis_of, public
+from ..spelling import axis_along, axis_of, public
 from .shaping import atleast_1d, atleast_2d, atleast_3d, broadcast_to, clone, lead_of, moveaxis
 
 WHOLE = slice(None)
@@ -79,7 +79,8 @@ def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
     Parameters
     ----------
     arrays : sequence of arrays
-        Of the same shape but for the size along ``axis``.
+        Of the same shape but for the size along ``axis``. Beside others, arrays of shape (0,) fit and add nothing:
+        what scripts begin with that join one array after the other to ``tensor([])``.
     axis : int, optional
 
     Raises
@@ -100,9 +101,11 @@ def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
         raise ValueError("concatenate needs one array at least")
     if axis is None:
         xs, axis = [x.reshape(-1) for x in xs], 0
-    shapes = [x.shape for x in xs]
-    first = shapes[0]
+    first = next((x.shape for x in xs if x.shape != (0,)), (0,))
     at = axis_of(axis, len(first))
+    if len(first) > 1:
+        xs = [x.reshape(first[:at] + (0,) + first[len(first) + at + 1 :]) if x.shape == (0,) else x for x in xs]
+    shapes = [x.shape for x in xs]
     for shape in shapes:
         fits = shape == first or (len(shape) == len(first) and _without(shape, at) == _without(first, at))
         if not shape or not fits:
@@ -261,8 +264,7 @@ def split(x: Any, split_size_or_sections: Any, axis: int = 0) -> tuple[Any, ...]
     >>> [part.shape for part in split(tj.ones(5), 2)]
     [(2,), (2,), (1,)]
     """
-    at = axis_of(axis, x.ndim)
-    n = x.shape[at]
+    at, n = axis_along("split", x, axis)
     if isinstance(split_size_or_sections, Sequence):
         sizes = tuple(int(s) for s in split_size_or_sections)
         if sum(sizes) != n or min(sizes, default=0) < 0:
@@ -322,8 +324,8 @@ def chunk(x: Any, chunks: int, axis: int = 0) -> tuple[Any, ...]:
     """
     if chunks <= 0:
         raise ValueError(f"chunk: the number of parts must be positive, not {chunks}")
-    n = x.shape[axis_of(axis, x.ndim)]
-    return split(x, max(-(-n // chunks), 1), axis)
+    _, n = axis_along("chunk", x, axis)
+    return split(x, -(-n // chunks), axis) if n else tensor_split(x, chunks, axis)
 
 
 @public(np.array_split)
@@ -335,8 +337,7 @@ def tensor_split(x: Any, indices_or_sections: Any, axis: int = 0) -> tuple[Any, 
     ValueError
         The number is not positive.
     """
-    at = axis_of(axis, x.ndim)
-    n = x.shape[at]
+    at, n = axis_along("tensor_split", x, axis)
     if np.ndim(indices_or_sections):
         # A place counts from the end if negative and is moved to the nearest end if outside, as in a slice.
         places = [slice(int(k)).indices(n)[1] for k in indices_or_sections]
@@ -350,7 +351,7 @@ def tensor_split(x: Any, indices_or_sections: Any, axis: int = 0) -> tuple[Any, 
 
 def _numpy_split(x: Any, indices_or_sections: Any, axis: int = 0) -> tuple[Any, ...]:
     """``np.split``: as `tensor_split`, but a number of parts must divide the axis."""
-    n = x.shape[axis_of(axis, x.ndim)]
+    _, n = axis_along("split", x, axis)
     if not np.ndim(indices_or_sections) and n % indices_or_sections:
         raise ValueError(f"split: {indices_or_sections} parts do not divide axis {axis} of shape {x.shape} equally")
     return tensor_split(x, indices_or_sections, axis)
@@ -359,8 +360,8 @@ def _numpy_split(x: Any, indices_or_sections: Any, axis: int = 0) -> tuple[Any, 
 @public()
 def unbind(x: Any, axis: int = 0) -> tuple[Any, ...]:
     """The entries along an axis, which is gone in them; views."""
-    at = axis_of(axis, x.ndim)
-    return tuple(x[along(at, k)] for k in range(x.shape[at]))
+    at, n = axis_along("unbind", x, axis)
+    return tuple(x[along(at, k)] for k in range(n))
 
 
 # ------------------------------------------------------------------------------------------------ repeated, padded
@@ -417,8 +418,7 @@ def repeat_interleave(x: Any, repeats: Any, axis: int | None = None) -> Any:
     """
     if axis is None:
         x, axis = x.reshape(-1), 0
-    at = axis_of(axis, x.ndim)
-    n = x.shape[at]
+    at, n = axis_along("repeat_interleave", x, axis)
     counts = np.asarray(array_of(repeats)).reshape(-1)
     if counts.size == 1:
         return _repeat_interleave(x, times=int(counts[0]), axis=at)

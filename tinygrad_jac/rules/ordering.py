@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, cast
 
 import numpy as np
@@ -99,7 +100,7 @@ def unique_consecutive(
         As of `unique`.
     """
     rows = plain(x).reshape(-1) if axis is None else np.moveaxis(plain(x), axis, 0)
-    flat = rows.reshape(len(rows), -1)
+    flat = rows.reshape(len(rows), math.prod(rows.shape[1:]))
     new = np.ones(len(rows), bool)
     new[1:] = (flat[1:] != flat[:-1]).any(-1)
     number = np.cumsum(new) - 1

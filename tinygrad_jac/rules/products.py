@@ -16,7 +16,7 @@ from ..errors import ShapeError
 from ..graph import Variable
 from ..jacobians import Contraction, Identity, Jacobian, Kron, Selection
 from ..primitive import primitive
-from ..spelling import axis_of, public, same_dtype
+from ..spelling import axis_along, public, same_dtype
 from .reductions import sum
 
 # ------------------------------------------------------------------------------------------------ two matrices
@@ -572,7 +572,7 @@ def tensordot(x: Any, y: Any, axes: Any = 2, *, dims: Any = None) -> Any:
     axes = axes if dims is None else dims
     if isinstance(axes, (int, np.integer)):
         axes = (range(-axes, 0), range(axes))
-    of_x, of_y = ([axis_of(i, a.ndim) for i in np.atleast_1d(k)] for a, k in zip((x, y), axes))
+    of_x, of_y = ([axis_along("tensordot", a, i)[0] for i in np.atleast_1d(k)] for a, k in zip((x, y), axes))
     if [x.shape[i] for i in of_x] != [y.shape[j] for j in of_y]:
         raise ShapeError(f"tensordot: axes {of_x} of shape {x.shape} and {of_y} of shape {y.shape} differ in size")
     xs = _unused("", x.ndim)

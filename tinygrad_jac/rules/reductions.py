@@ -272,6 +272,7 @@ def cov(x: Any, *, correction: int = 1, fweights: Any = None, aweights: Any = No
     Parameters
     ----------
     x : array of shape (variables, observations), or (observations,)
+        Of one variable the result is a number.
     correction : int
         What is subtracted from the number of observations.
     fweights, aweights : array of shape (observations,), optional
@@ -286,7 +287,7 @@ def cov(x: Any, *, correction: int = 1, fweights: Any = None, aweights: Any = No
         raise ShapeError(f"cov takes one variable or a row for each, not shape {x.shape}")
     if x.dtype.kind in "biu":
         x = x.astype(get_default_dtype())
-    rows = x.reshape(-1, x.shape[-1] if x.ndim else 1)
+    rows = x.reshape((1,) * (2 - x.ndim) + x.shape)
     n = rows.shape[-1]
     counts = np.ones(n, x.dtype) if fweights is None else fweights.astype(x.dtype)
     weights = counts if aweights is None else counts * aweights.astype(x.dtype)
@@ -295,7 +296,7 @@ def cov(x: Any, *, correction: int = 1, fweights: Any = None, aweights: Any = No
     dof = total - correction * (of_squares / total)
     centred = rows - sum(rows * weights, -1, keepdims=True) / total
     out = (centred * weights) @ swapaxes(centred, -1, -2) / dof
-    return out if x.ndim == 2 else out.reshape(())
+    return out if len(rows) != 1 else out.reshape(())
 
 
 def corrcoef(x: Any) -> Any:

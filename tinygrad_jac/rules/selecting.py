@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..graph import Variable, array_of, wrap
 from ..primitive import functions
-from ..spelling import axis_of, public
+from ..spelling import axis_along, axis_of, public
 from .elementary import where
 from .indexing import At, _index, _scatter_add, frozen, getitem, setitem
 from .joining import along
@@ -38,13 +38,6 @@ def _require_below(what: str, positions: Any, size: int, axis: Any) -> None:
     if positions.size and not (-size <= positions.min() and positions.max() < size):
         worst = positions.max() if positions.max() >= size else positions.min()
         raise IndexError(f"{what}: index {worst} is out of range for axis {axis} of size {size}")
-
-
-def _size(what: str, x: Any, axis: int) -> int:
-    """How many entries there are along an axis."""
-    if not x.ndim:
-        raise IndexError(f"{what} takes entries along an axis, and a number has none: reshape(1) gives it one")
-    return int(x.shape[axis])
 
 
 def beside(index: Any, axis: int, shape: tuple[int, ...]) -> tuple[Any, ...]:
@@ -115,13 +108,13 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Any:
     """
     if axis is None:
         x, axis = x.reshape(-1), 0
-    positions, k = _positions("take_along_axis", indices), axis_of(axis, x.ndim)
+    positions, (k, n) = _positions("take_along_axis", indices), axis_along("take_along_axis", x, axis)
     if positions.ndim != x.ndim or any(
         m != n and 1 not in (m, n) for j, (m, n) in enumerate(zip(positions.shape, x.shape)) if j - x.ndim != k
     ):
         raise ShapeError(f"take_along_axis: indices of shape {positions.shape} and shape {x.shape} do not broadcast "
                          f"beside axis {axis}")
-    _require_below("take_along_axis", positions, x.shape[k], axis)
+    _require_below("take_along_axis", positions, n, axis)
     return _index(x, at=At(beside(positions, k, x.shape), x.shape, 0, False))
 
 
@@ -142,9 +135,9 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """
     if axis is None:
         x, axis = x.reshape(-1), 0
-    k = axis_of(axis, x.ndim)
+    k, n = axis_along("take", x, axis)
     positions = _positions("take", indices)
-    _require_below("take", positions, _size("take", x, k), axis)
+    _require_below("take", positions, n, axis)
     return getitem(x, along(k, positions))
 
 
@@ -181,8 +174,7 @@ def narrow(x: Any, axis: int, start: int, length: int) -> Any:
     IndexError
         They are not all there.
     """
-    k = axis_of(axis, x.ndim)
-    n = x.shape[k]
+    k, n = axis_along("narrow", x, axis)
     first = int(start) + (n if start < 0 else 0)
     if length < 0 or not 0 <= first <= first + length <= n:
         raise IndexError(f"narrow: {length} entries from {start} on are not within axis {axis} of shape {x.shape}")
@@ -313,11 +305,12 @@ def index_fill(x: Any, axis: int, index: Any, value: Any) -> Any:
 
 def _rows_of(what: str, x: Any, axis: int, index: Any, given: Any) -> tuple[Any, ...]:
     """The index that names positions along an axis; the shape given is that of what goes there."""
-    k, positions = axis_of(axis, x.ndim), _positions(what, index).reshape(-1)
+    k, n = axis_along(what, x, axis)
+    positions = _positions(what, index).reshape(-1)
     expected = tuple(positions.size if j - x.ndim == k else n for j, n in enumerate(x.shape))
     if given is not None and given != expected:
         raise ShapeError(f"{what}: a source of shape {given}, expected {expected}")
-    _require_below(what, positions, _size(what, x, k), axis)
+    _require_below(what, positions, n, axis)
     return along(k, positions)
 
 
@@ -406,7 +399,7 @@ def embedding(x: Any, weight: Any, padding_idx: int | None = None) -> Any:
     tensor([[0., 0.],
             [2., 2.]])
     """
-    rows, count = _positions("embedding", x), weight.shape[0]
+    rows, (_, count) = _positions("embedding", x), axis_along("embedding", weight, 0)
     if rows.size and (rows.min() < 0 or rows.max() >= count):
         worst = rows.min() if rows.min() < 0 else rows.max()
         raise IndexError(f"embedding: row {worst} of a table of {count} rows")
@@ -549,13 +542,14 @@ def searchsorted(
     if sorter is not None:
         rows = np.take_along_axis(rows, plain(sorter), -1)
     after: Any = "right" if right or side == "right" else "left"
+    _, n = axis_along("searchsorted", rows, -1)
     if rows.ndim == 1:
         found = np.searchsorted(rows, values, after)
     elif rows.shape[:-1] != values.shape[:-1]:
         raise ShapeError(f"searchsorted: sequences of shape {rows.shape} need values of as many rows, not of shape "
                          f"{values.shape}")
     else:
-        pairs = zip(rows.reshape(-1, rows.shape[-1]), values.reshape(-1, values.shape[-1]))
+        pairs = zip(rows.reshape(-1, n), values.reshape(-1, values.shape[-1]))
         found = np.array([np.searchsorted(row, v, after) for row, v in pairs]).reshape(values.shape)
     found = np.asarray(found, np.int32 if out_int32 else np.int64)
     return wrap(found) if isinstance(x, Variable) or isinstance(sorted_sequence, Variable) else found

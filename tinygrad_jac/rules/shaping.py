@@ -16,7 +16,7 @@ from ..errors import ShapeError
 from ..graph import Variable, unbroadcast, wrap
 from ..jacobians import Identity, Selection
 from ..primitive import Primitive, functions, primitive
-from ..spelling import axes_of, axis_of, public, sizes_of
+from ..spelling import axes_of, axis_along, axis_of, public, sizes_of
 
 _reshape = primitive(
     "reshape", lambda x, *, shape: x.reshape(shape),
@@ -125,7 +125,7 @@ def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
 @public()
 def ravel(x: Any) -> Any:
     """All entries as one axis, next to each other in memory: a view where they are so already, else a copy."""
-    return flatten(contiguous(x))
+    return reshape(contiguous(x), -1)
 
 
 @public()
@@ -137,7 +137,7 @@ def unflatten(x: Any, axis: int, sizes: Any) -> Any:
     ShapeError
         The sizes do not multiply to the size of the axis.
     """
-    at = axis_of(axis, x.ndim) + x.ndim
+    at = axis_along("unflatten", x, axis)[0] + x.ndim
     sizes = sizes_of((sizes,))
     known = math.prod(n for n in sizes if n != -1)
     if sizes.count(-1) == 1 and known:
