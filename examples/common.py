@@ -123,6 +123,15 @@ def fail(sentence: str) -> NoReturn:
 
 # ------------------------------------------------------------------------------------------------ pictures
 
+
+def draw(picture: Callable[..., None], *args: Any) -> None:
+    """Have a function draw its picture with matplotlib; without it, say that there is none."""
+    try:
+        picture(*args)
+    except ImportError:
+        print("no picture: it needs matplotlib (pip install matplotlib)", file=sys.stderr)
+
+
 RIGHT, WRONG, INK = "#2a7f62", "#c8382b", "#333333"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import make_folder, positive
+from common import draw, make_folder, positive
 
 import tinygrad_jac as torch
 from tinygrad_jac import nn, optim
@@ -172,7 +172,7 @@ def main() -> None:
         errors[name] = beyond
         print(f"{name}: off by {within:.4f} where the data are, by {beyond:.4f} beyond (root of the mean square)")
 
-    picture(folder / "custom_op.png", models, x, y, places)
+    draw(picture, folder / "custom_op.png", models, x, y, places)
     print(f"extrapolation error {errors['snake']:.4f} with snake, {errors['ReLU']:.4f} with ReLU")
 
 

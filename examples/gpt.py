@@ -12,12 +12,11 @@ from __future__ import annotations
 import argparse
 import gzip
 import math
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
-from common import fail, make_folder, positive, progress
+from common import draw, fail, make_folder, positive, progress
 
 import tinygrad_jac as torch
 import tinygrad_jac.nn as nn
@@ -267,10 +266,8 @@ def main() -> None:
     written = "".join(vocabulary[k] for k in model.generate(start, args.write)[0, 1:].tolist())
     print(f"\n{written}\n")
     shown = test_data[: min(32, args.context)]
-    try:
-        picture(folder / "gpt.png", history, model.attention(shown.view(1, -1)), "".join(text[len(train_data) :][:32]))
-    except ImportError:
-        print("no picture: it needs matplotlib (pip install matplotlib)", file=sys.stderr)
+    maps, seen = model.attention(shown.view(1, -1)), "".join(text[len(train_data) :][:32])
+    draw(picture, folder / "gpt.png", history, maps, seen)
     print(f"held-out loss {history[-1][2]:.4f}")
 
 

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from common import fail, make_folder, positive, progress
+from common import draw, fail, make_folder, positive, progress
 
 import tinygrad_jac as torch
 import tinygrad_jac.nn.functional as F
@@ -208,7 +208,7 @@ def main() -> None:
     print("in the data already: " + (", ".join(name for name in made if name in known) or "none"))
     name = max(tests, key=len)
     table = expected(model, alphabet, name)
-    picture(folder / f"names_{args.model}.png", table, alphabet.letters, name, history)
+    draw(picture, folder / f"names_{args.model}.png", table, alphabet.letters, name, history)
     print(f"test loss {history['test'][-1]:.4f}")
 
 

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from common import make_folder, positive, progress
+from common import draw, make_folder, positive, progress
 
 import tinygrad_jac as torch
 from tinygrad_jac import nn, optim
@@ -118,7 +118,7 @@ def main() -> None:
         predicted = model(test[:, : args.length], future=args.length - 1)
     true = test[:, args.length :]
     error = ((predicted[:, args.length - 1 :] - true) ** 2).mean().sqrt().item()
-    picture(folder / "sine_lstm.png", test.numpy()[..., 0], predicted.numpy()[..., 0], args.length, losses)
+    draw(picture, folder / "sine_lstm.png", test.numpy()[..., 0], predicted.numpy()[..., 0], args.length, losses)
     print(f"test error {error:.4f}")
 
 

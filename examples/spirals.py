@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from common import make_folder, positive
+from common import draw, make_folder, positive
 
 import tinygrad_jac as torch
 from tinygrad_jac import nn, optim
@@ -113,7 +113,7 @@ def main() -> None:
     found = probabilities(model, x_test)
     assert torch.equal(found, probabilities(trained, x_test)), "the weights are not those that were saved"
 
-    picture(folder / "spirals.png", model, x_test.numpy(), y_test.numpy(), losses)
+    draw(picture, folder / "spirals.png", model, x_test.numpy(), y_test.numpy(), losses)
     print(f"test accuracy {(found.argmax(dim=1) == y_test).float().mean().item():.4f}")
 
 

@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from common import make_folder, positive, progress
+from common import draw, make_folder, positive, progress
 from train_digits import load_digits
 
 import tinygrad_jac as torch
@@ -150,7 +150,7 @@ def main() -> None:
             )
 
     test_loss, places, digits = evaluate(model, test_loader)
-    picture(folder / "vae_digits.png", model, test_set.tensors[0], places, digits)
+    draw(picture, folder / "vae_digits.png", model, test_set.tensors[0], places, digits)
     print(f"test loss {test_loss:.4f}")
 
 

@@ -197,6 +197,16 @@ def test_relu_is_a_hadamard_product_and_keeps_its_output_only():
     assert a.relu(tj.tensor([-2, 3])).tolist() == [0, 3]
 
 
+@pytest.mark.parametrize("function, at", [
+    (a.relu, -1.0), (a.hardtanh, 2.0), (a.relu6, -1.0), (a.hardsigmoid, 9.0), (a.hardshrink, 0.1),
+    (a.hardswish, -9.0), (a.hardswish, -3.0), (a.softshrink, 0.1), (a.softshrink, 0.5),
+])  # fmt: skip
+def test_what_is_zero_stops_an_infinite_cotangent(function, at):
+    x = tj.tensor([at], requires_grad=True)
+    function(x).backward(tj.tensor([np.inf]))
+    assert x.grad.tolist() == [0.0]
+
+
 def test_relu_stops_an_infinite_cotangent():
     x = tj.tensor([-1.0, 4.0], requires_grad=True)
     with np.errstate(divide="ignore"):

@@ -84,6 +84,9 @@ class Broken(nn.Module):
         super().__init__()
         raise RuntimeError("no weights")
 
+def make():
+    return Net()
+
 net = Net()
 dropping = nn.Sequential(nn.Linear(4, 2), nn.Dropout(0.5))
 length = 3
@@ -157,6 +160,24 @@ def test_right(run):
     assert [row[:3] for row in rows] == [("0", "(3, 4)", "12"), ("1", "  (4,)", "4")]
     assert all(0 <= float(worst) < 1e-12 and 0 < float(error) < 1e-10 for *_, worst, error in rows)
     assert out.endswith("right: all 16 entries of the Jacobian agree to 1e-08 and the numerical derivatives' error\n")
+
+
+def test_a_function_that_makes_a_module(run):
+    status, out, err = run("gradcheck made.py:make --shapes 3,4")
+    assert (status, err) == (0, "")
+    assert "layer.weight" in out
+
+
+@pytest.mark.parametrize("option, why", [
+    ("--eps 0", "above 0"), ("--eps -1", "above 0"), ("--eps nan", "above 0"), ("--eps inf", "above 0"),
+    ("--rtol -1", "not below 0"), ("--rtol nan", "not below 0"), ("--atol -1", "not below 0"),
+    ("--atol x", "not below 0"),
+])  # fmt: skip
+def test_steps_and_tolerances_are_finite(run, option, why):
+    name, value = option.split()
+    status, out, err = run(f"gradcheck made.py:loss --shapes 3,4 4 {name}={value}")
+    assert (status, out) == (2, "")
+    assert err.rstrip().endswith(f"argument {name}: {value!r} is not a finite number {why}")
 
 
 def test_wrong(run):
@@ -290,7 +311,7 @@ def test_a_file_named_as_a_module_that_is_imported(run, folder):
         "made.py:net.lost --shapes 2": "there is no 'lost' in net.*",
         "made.py:length --shapes 2": "length in made.py is of type int: only a function or a module will do",
         "made.py:nn.Linear --shapes 2": "nn.Linear is a class whose instances need arguments .*",
-        "made.py:loss --shapes 3,4": r"loss\(x, w\) cannot be called with 1 tensor, one for each shape: missing .* 'w'",
+        "made.py:loss --shapes 3,4": r"loss\(x, w\) cannot be called with 1 tensor, one for each shape: .*'w'; give .*",
         "made.py:log --shapes 3 4": r"log\(x\) cannot be called with 2 tensors, one for each shape: too many .*",
         "made.py:loss --shapes 3,4 5": r"the shapes do not fit: matmul: shapes \(3, 4\) and \(5,\) .*made.py, line 9\)",
         "made.py:net --shapes 3": r"the shapes do not fit: linear: x of shape \(3,\) .*made.py, line 57\)",

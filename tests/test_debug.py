@@ -189,7 +189,7 @@ class TestWhatIsRight:
         ):
             assert len(passes(run)) > 2
 
-    @pytest.mark.parametrize("factor, verdict", [(3, "ok"), (2, "both wrong")])
+    @pytest.mark.parametrize("factor, verdict", [(3, "ok"), (2, "wrong VJP")])
     def test_a_function_written_as_in_pytorch(self, factor, verdict):
         class Cube(tj.autograd.Function):
             @staticmethod
@@ -204,7 +204,9 @@ class TestWhatIsRight:
 
         with debug_mode(raise_on_failure=False) as report:
             Cube.apply(leaf([1.0, 2.0])).sum().backward()
-        assert [row.verdict for row in report if row.op == "Cube"] == [verdict]
+        (row,) = (row for row in report if row.op == "Cube")
+        assert row.verdict == verdict
+        assert verdict == "ok" or "backward() gives 2, but the numbers say 3 ±" in row.message
 
     def test_modules(self):
         model = nn.Sequential(

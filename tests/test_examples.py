@@ -104,6 +104,24 @@ runpy.run_path({str(script)!r}, run_name="__main__")
     assert [path.name for path in tmp_path.iterdir()] == ["digits_mlp_graph.svg"]  # which needs nothing
 
 
+@pytest.mark.parametrize("name, options", [
+    ("spirals", "--steps 2"), ("custom_op", "--steps 2"), ("vae_digits", "--epochs 1"), ("sine_lstm", "--epochs 1"),
+    ("names", "--epochs 1"),
+])  # fmt: skip
+def test_without_matplotlib_only_the_picture_is_missing(tmp_path, name, options):
+    code = f"""
+import runpy, sys
+sys.modules["matplotlib"] = None
+sys.argv = ["{name}.py", *{options.split()!r}, "--out", {str(tmp_path)!r}]
+sys.path.insert(0, {str(EXAMPLES)!r})
+runpy.run_path({str(EXAMPLES / f"{name}.py")!r}, run_name="__main__")
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", timeout=300)
+    assert run.returncode == 0, run.stderr
+    assert "no picture: it needs matplotlib (pip install matplotlib)" in run.stderr
+    assert run.stdout.splitlines()[-1]
+
+
 def test_options_are_checked(tmp_path):
     assert_failed_with(start("train_digits.py", "--epochs", "0"), "0 is not above 0", 2)
     assert_failed_with(start("train_digits.py", "--lr", "nan"), "nan is not above 0", 2)

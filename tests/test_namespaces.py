@@ -121,6 +121,8 @@ ANSWERED = [
 @pytest.mark.parametrize("question", ANSWERED)
 def test_answers_are_pytorchs_on_a_cpu(question):
     torch = pytest.importorskip("torch")
+    if torch.version.cuda is not None and question.startswith(("cuda.", "accelerator.", "backends.cud", "version.")):
+        pytest.skip("this PyTorch is built for CUDA, which changes its answers on a machine without one too")
     answers = [
         eval(question if question.startswith(("str", "repr")) else f"torch.{question}", {"torch": library})
         for library in (tj, torch)

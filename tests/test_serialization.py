@@ -935,7 +935,7 @@ def test_what_safetensors_do_not_hold(tmp_path, monkeypatch):
     assert "looks like a safetensors file" in assert_refused(st_files.save(TENSORS))
     monkeypatch.setitem(sys.modules, "safetensors", None)
     monkeypatch.delitem(sys.modules, "safetensors.numpy", raising=False)
-    with pytest.raises(ImportError, match=r"pip install 'tinygrad-jac\[safetensors\]'"):
+    with pytest.raises(ImportError, match="pip install safetensors"):
         st_files.save({"a": tj.ones(1)})
 
 

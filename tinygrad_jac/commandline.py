@@ -11,12 +11,13 @@ import argparse
 import contextlib
 import importlib.util
 import inspect
+import math
 import os
 import platform
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -66,31 +67,41 @@ def parser() -> argparse.ArgumentParser:
         help="check the gradients of a function or a module in a file",
         description="Check the gradients of a function or a module against numerical derivatives, at random inputs.",
         epilog="Exit status: 0 if the gradients are right, 1 if not, 2 if they could not be checked.",
+        usage="%(prog)s file.py:name --shapes SHAPE [SHAPE ...] [options]",
     )
     check.add_argument(
         "target",
         metavar="file.py:name",
-        help="a function of Tensors, a module, or a module's class that needs no arguments; the name may be dotted",
+        help="a function of Tensors, a module, its class if it needs no arguments, or a function that makes a module; "
+        "the name may be dotted",
     )
     check.add_argument(
         "--shapes", nargs="+", type=shape, required=True, metavar="SHAPE",
         help="the shape of each input, such as 3,4; a single number is a vector, - a scalar",
     )  # fmt: skip
-    check.add_argument("--dtype", choices=DTYPES, default="float64", help="of the inputs; computed is in float64")
-    check.add_argument("--seed", type=natural, default=0, help="of the random inputs, and of the package's generator")
+    check.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default="float64",
+        help="round the inputs to it (default: float64); the check runs in float64",
+    )
+    check.add_argument(
+        "--seed", type=natural, default=0, help="of the random inputs and of random weights (default: 0)"
+    )
     check.add_argument("--positive", action="store_true", help="inputs between 0.1 and 0.9 instead of normal ones")
     check.add_argument("--fast", action="store_true", help="compare a few random projections instead of all entries")
     check.add_argument("--second", action="store_true", help="check second derivatives too")
-    check.add_argument("--eps", type=float, help="the largest step of the numerical derivative")
-    check.add_argument("--atol", type=float, help="an absolute tolerance in the place of the one for rounding")
-    check.add_argument("--rtol", type=float, help="the tolerance relative to each entry, 1e-8 by default")
+    check.add_argument("--eps", type=positive, help="the largest step of the numerical derivative (default: by method)")
+    check.add_argument("--atol", type=tolerance, help="an absolute tolerance in the place of the one for rounding")
+    check.add_argument("--rtol", type=tolerance, help="the tolerance relative to each entry (default: 1e-8)")
     check.set_defaults(run=run_gradcheck)
 
     draw = commands.add_parser(
         "graph",
         help="draw the graph of a function or a module in a file",
         description="Draw the computational graph of a function or a module at random inputs.",
-        epilog="Exit status: 0 if a file was written, 2 if not. Pictures need Graphviz, the other formats nothing.",
+        epilog="Exit status: 0 if a file was written, 2 if not. PNG and PDF need Graphviz, the other formats nothing.",
+        usage="%(prog)s file.py:name --input SHAPE [SHAPE ...] [-o FILE] [options]",
     )
     draw.add_argument(
         "target",
@@ -107,16 +118,22 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     draw.add_argument(
         "-o", "--output", type=Path, default=Path("graph.svg"), metavar="FILE",
-        help="where to: svg, png, pdf, dot, gv, mmd, json, html by the name's end (default: graph.svg)",
+        help="output file; its suffix chooses: svg, png, pdf, dot, gv, mmd, json or html (default: graph.svg)",
     )  # fmt: skip
-    draw.add_argument("--depth", type=natural, help="draw modules nested this deep closed, 0 for the whole model")
-    draw.add_argument("--direction", choices=("TB", "BT", "LR", "RL"), default="TB")
-    draw.add_argument("--style", choices=("light", "dark", "print"), default="light")
+    draw.add_argument("--depth", type=natural, help="close modules at this depth; 0 draws the model as one box")
+    draw.add_argument(
+        "--direction", choices=("TB", "BT", "LR", "RL"), default="TB", help="from top to bottom (TB, the default), ..."
+    )
+    draw.add_argument("--style", choices=("light", "dark", "print"), default="light", help="colours (default: light)")
     draw.add_argument("--max-nodes", type=natural, default=500, help="how many boxes there may be (default: 500)")
-    draw.add_argument("--jacobians", action="store_true", help="size and structure of the local Jacobians")
-    draw.add_argument("--values", action="store_true", help="scalars, NaN, and gradients that are zero")
+    draw.add_argument(
+        "--jacobians", action="store_true", help="label edges with the local Jacobians: size and structure"
+    )
+    draw.add_argument(
+        "--values", action="store_true", help="write scalars out; mark NaN, infinities and zero gradients"
+    )
     draw.add_argument("--backward", action="store_true", help="draw the way back, with the cotangents' shapes")
-    draw.add_argument("--seed", type=natural, default=0, help="of the random inputs, and of the package's generator")
+    draw.add_argument("--seed", type=natural, default=0, help="of random inputs and weights (default: 0)")
     draw.set_defaults(run=run_graph)
 
     about = commands.add_parser("info", help="versions, BLAS, defaults", description="What the results depend on.")
@@ -139,7 +156,7 @@ def shape(text: str) -> tuple[int, ...]:
         sizes.pop()
     if not all(s.isdecimal() for s in sizes):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a shape; write 3,4 for a matrix, 4 for a vector, - for a scalar (after the file's name)"
+            f"{text!r} is not a shape; write 3,4 for a matrix, 4 for a vector, - for a scalar; file.py:name comes first"
         )
     return tuple(map(int, sizes))
 
@@ -148,6 +165,25 @@ def natural(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a number 0, 1, 2, ...")
     return int(text)
+
+
+def positive(text: str) -> float:
+    return _finite(text, "above 0", lambda number: number > 0)
+
+
+def tolerance(text: str) -> float:
+    return _finite(text, "not below 0", lambda number: number >= 0)
+
+
+def _finite(text: str, limit: str, holds: Callable[[float], bool]) -> float:
+    """A finite number within a limit, for argparse."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or not holds(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number {limit}")
+    return number
 
 
 # ------------------------------------------------------------------------------------------------ gradcheck
@@ -163,7 +199,7 @@ def run_gradcheck(asked: argparse.Namespace) -> int:
         random.manual_seed(asked.seed)  # before the file runs: it may make a module
         with users_code(f"{path} cannot be imported"):
             module = imported(path)
-        function = found(module, name, path)
+        function = made(found(module, name, path), name, asked.shapes)
         inputs = random_inputs(asked)
         names = argument_names(function, name, asked.shapes)
         with users_code(f"{name} fails at these inputs"), np.errstate(all="ignore"):
@@ -435,7 +471,10 @@ def argument_names(function: Any, name: str, shapes: Sequence[tuple[int, ...]]) 
         bound = signature.bind(*shapes)
     except TypeError as error:
         given = "1 tensor" if len(shapes) == 1 else f"{len(shapes)} tensors"
-        raise UsageError(f"{name}{signature} cannot be called with {given}, one for each shape: {error}") from None
+        raise UsageError(
+            f"{name}{signature} cannot be called with {given}, one for each shape: {error}; give a shape for each "
+            "argument"
+        ) from None
     names: list[str] = []
     for key, value in bound.arguments.items():
         variadic = signature.parameters[key].kind is inspect.Parameter.VAR_POSITIONAL

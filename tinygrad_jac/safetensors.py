@@ -42,9 +42,7 @@ def _package() -> Any:
     try:
         import safetensors.numpy
     except ImportError as error:
-        raise ImportError(
-            "safetensors files need the package safetensors: pip install 'tinygrad-jac[safetensors]'"
-        ) from error
+        raise ImportError("safetensors files need the package safetensors: pip install safetensors") from error
     return safetensors
 
 

@@ -24,8 +24,8 @@ PAGE = ROOT / "docs" / "pytorch-names.md"
 # What is here and works, but not in every respect as in PyTorch.
 DIFFERENCES = {
     "Tensor.view": "is `reshape`: where the memory does not allow a view it copies",
-    "Tensor.size": "a tuple of ints",
-    "Tensor.shape": "a tuple of ints",
+    "Tensor.size": "a `Size`, which is a tuple",
+    "Tensor.shape": "a `Size`, which is a tuple",
     "Tensor.dtype": "a NumPy dtype",
     "Tensor.device": "always the CPU",
     "Tensor.cpu": "the tensor itself",
@@ -153,6 +153,10 @@ def page() -> str:
         f"Of {len(states)} names {counts['here']} are here and {counts['out of scope']} are out of scope: those raise, "
         "and the error says",
         f"what the table says. {'Missing: ' + ', '.join(missing) if missing else 'None is missing'}.",
+        "",
+        "In short: the CPU alone; no `bfloat16`, sparse tensors, `compile`, `jit`, ONNX, profiler, TensorBoard or",
+        "distributed training; `DataLoader` loads in this process. torchvision, torchaudio and the like are packages",
+        "of their own that need PyTorch: read the data with NumPy.",
     ]
     section = ""
     for row, state in states.items():

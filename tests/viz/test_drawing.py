@@ -130,7 +130,12 @@ class TestWhatIsWhat:
     def test_an_input_is_found_through_its_views(self):
         model, x = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), tj.tensor(array(3, 2, 2))
         found = named(viz.graph(model(x), params=model, inputs={"image": x}), "image")
-        assert (found["kind"], found["shape"]) == ("input", (3, 4))
+        assert (found["kind"], found["shape"]) == ("input", (3, 2, 2)), "as it was given, before it was reshaped"
+
+    def test_an_input_is_saved_however_it_is_drawn(self):
+        model, x = nn.Linear(4, 2), tj.tensor(array(3, 4))
+        drawings = viz.graph(model, x), viz.graph(model(x)), viz.graph(model(x), params=model, inputs={"x": x})
+        assert {g.drawing.saved for g in drawings} == {x.array.nbytes}
 
     def test_an_input_of_which_the_shape_alone_was_kept(self):
         w, y, other = leaf(3), tj.tensor(array(3)), tj.tensor(array(1))

@@ -282,9 +282,19 @@ class TestFiles:
 
     def test_without_the_package(self, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, "graphviz", None)
-        with pytest.raises(ImportError, match=r"tinygrad-jac\[viz\].*apt install graphviz"):
+        with pytest.raises(ImportError, match=r"pip install graphviz\).*apt install graphviz"):
             networks.nested().render(tmp_path / "picture.svg")
         assert not list(tmp_path.iterdir())
+
+    def test_an_svg_file_needs_neither(self, tmp_path, monkeypatch):
+        g = networks.nested()
+        with monkeypatch.context() as without:
+            without.setenv("PATH", str(tmp_path))
+            assert g.save(tmp_path / "no program.svg").read_text(encoding="utf-8") == g.to_svg()
+        monkeypatch.setitem(sys.modules, "graphviz", None)
+        assert g.save(tmp_path / "no package.svg").read_text(encoding="utf-8") == g.to_svg()
+        with pytest.raises(ImportError):
+            g.save(tmp_path / "no package.png")
 
     def test_the_suffix_decides(self, tmp_path):
         g = networks.nested()
@@ -325,7 +335,7 @@ class TestCommandLine:
     def test_a_module(self, folder, capsys):
         assert main(["graph", "made.py:net", "--input", "1,2,2", "-o", "net.json"]) == 0
         assert capsys.readouterr().out == (
-            "net in made.py: 15 parameters · 3 ops · 12 B saved for the gradient\nwrote net.json\n"
+            "net in made.py: 15 parameters · 3 ops · 28 B saved for the gradient\nwrote net.json\n"
         )
         data = json.loads((folder / "net.json").read_text(encoding="utf-8"))
         assert [v["name"] for v in data["vertices"]] == ["input", "reshape", "1.weight", "1.bias", "linear", "relu"]

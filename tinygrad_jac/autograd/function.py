@@ -400,6 +400,7 @@ class FromBackward(Dense):
     """The matrix that a `Function.backward` multiplies with, which therefore says nothing about whether it is right."""
 
     structure = "dense (from backward)"
+    independent = False
 
 
 def _stated_for(stated: Any, place: int, out_shape: tuple[int, ...], in_shape: tuple[int, ...], name: str) -> Jacobian:

@@ -500,16 +500,27 @@ class _Audit:
             refuted[:, j], close[:, j] = np.fmin(refuted[:, j], off), np.fmin(close[:, j], off)
             if (refuted[:, j] > NUMERICAL_TOLERANCE).any():
                 i = int(np.argmax(refuted[:, j]))
-                raise Fault("both wrong", self._numbers_differ(stated, numbers, refuted, i, int(j), by_entry))
+                verdict = "both wrong" if J.independent else "wrong VJP"
+                raise Fault(verdict, self._numbers_differ(J, stated, numbers, refuted, i, int(j), by_entry))
         self._note("numerical", close)
         if kinks.any():
             self._kinks(numbers, stated, kinks, by_entry)
 
     def _numbers_differ(
-        self, stated: Array, numbers: numerical.NumericalJacobian, refuted: Array, i: int, j: int, by_entry: bool
+        self,
+        J: Jacobian,
+        stated: Array,
+        numbers: numerical.NumericalJacobian,
+        refuted: Array,
+        i: int,
+        j: int,
+        by_entry: bool,
     ) -> str:
         self._note("numerical", refuted)
-        said = "the VJP rule and the Jacobian statement agree on" if "vjp" in self.settings.checks else "it states"
+        if not J.independent:
+            said = "backward() gives"
+        else:
+            said = "the VJP rule and the Jacobian statement agree on" if "vjp" in self.settings.checks else "it states"
         at = f"output {self._out(i)}, " + (f"input {self._in(j)}" if by_entry else "along a direction")
         hint = self._diagnosis(stated, numbers.value, refuted > NUMERICAL_TOLERANCE) if by_entry else None
         found = _with_error(numbers.value[i, j], numbers.error[i, j])

@@ -33,6 +33,7 @@ class Jacobian:
     """
 
     structure = "jacobian"
+    independent = True  # stated by itself, and not read off a VJP rule, which it then cannot be held against
     __array_ufunc__ = None  # ndarray @ Jacobian is the Jacobian's business
 
     def __init__(self, out_shape: Sequence[int], in_shape: Sequence[int]) -> None:

@@ -1,7 +1,7 @@
 """Activation functions: elementwise, so every Jacobian is diagonal.
 
-Each takes PyTorch's arguments. Where a function changes its form (at 0, at a limit) the convention is PyTorch's, which
-is the derivative of the lower piece: see docs/conventions.md.
+Each takes PyTorch's arguments. Where a function changes its form (at 0, at a limit) the convention is PyTorch's: see
+docs/conventions.md.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..errors import ShapeError
 from ..jacobians import Diagonal
 from ..primitive import primitive
 from ..spelling import axis_of, public
-from .elementary import _mask, absolute, clamp, masked, tanh, where
+from .elementary import _mask, absolute, masked, sign, tanh, where
 from .special import erf
 
 # --------------------------------------------------------------------------------------- the rectifier and its kin
@@ -129,8 +129,8 @@ def hardsigmoid(x: Any) -> Any:
 
 @public()
 def hardswish(x: Any) -> Any:
-    """``x * hardsigmoid(x)``."""
-    return x * hardsigmoid(x)
+    """``x * hardsigmoid(x)``; nothing passes where that is 0, an infinite cotangent neither."""
+    return where(x <= -3, 0, x * hardsigmoid(x))
 
 
 @public()
@@ -148,7 +148,7 @@ def hardshrink(x: Any, lambd: float = 0.5) -> Any:
 @public()
 def softshrink(x: Any, lambd: float = 0.5) -> Any:
     """``x`` moved towards 0 by ``lambd``, and 0 where it is no further away than that."""
-    return x - clamp(x, -lambd, lambd)
+    return where(absolute(x) <= lambd, 0, x - lambd * sign(x))
 
 
 # ------------------------------------------------------------------------------------------------ sigmoids

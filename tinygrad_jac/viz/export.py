@@ -19,7 +19,7 @@ from .drawing import DIRECTIONS, Drawing, counted
 from .grouping import regroup
 from .reading import read, state_jacobians
 from .recording import recording
-from .render import FORMATS, render
+from .render import FORMATS, available, render
 from .styles import STYLES
 
 SUFFIXES = (*FORMATS, "dot", "gv", "mmd", "json", "html")
@@ -111,6 +111,8 @@ class Graph:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write a file in the format that its name ends in: .svg, .png, .pdf, .dot, .gv, .mmd, .json or .html.
 
+        Graphviz draws .svg, .png and .pdf, as in `render`; where it is not installed, .svg is what `to_svg` gives.
+
         Returns
         -------
         Path
@@ -125,7 +127,9 @@ class Graph:
             "json": lambda: self.to_json(indent=1) + "\n",
         }
         suffix = path.suffix[1:].lower()
-        if suffix in FORMATS:
+        if suffix == "svg" and not available():
+            write["svg"] = self.to_svg
+        elif suffix in FORMATS:
             return self.render(path)
         if suffix not in write:
             raise ValueError(f"{path.name!r} does not end in one of {', '.join('.' + s for s in SUFFIXES)}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
+import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -322,7 +323,7 @@ class _Frame:
 
                 def wanted(n: Any, at: dict[Any, int] = at, own: dict[Any, int] = own) -> tuple[float, int]:
                     found = [at[m] for m in near.get(n, ()) if m in at]  # noqa: B023
-                    return (sum(found) / len(found) if found else own[n]), own[n]
+                    return (math.fsum(found) / len(found) if found else own[n]), own[n]
 
                 layers[k].sort(key=wanted)
             if (now := cost()) < best:
@@ -352,7 +353,7 @@ class _Frame:
                     if last:
                         near = self.above.get(n, []) + self.below.get(n, [])
                     straight = isinstance(n, tuple)
-                    wanted.append(sum(x[m] + self._shift(m, n) for m in near) / len(near) if near else x[n])
+                    wanted.append(math.fsum(x[m] + self._shift(m, n) for m in near) / len(near) if near else x[n])
                     weights.append((4.0 if straight else 1.0) * max(len(near), 0.2))
                 gaps = [
                     (self._room(a) + self._room(b)) / 2
@@ -378,7 +379,7 @@ class _Frame:
         if not isinstance(item, _Frame):
             return 0.0
         places = [item.places[side, port][0] for _, _, port in links]
-        return sum(places) / len(places) - item.width / 2
+        return math.fsum(places) / len(places) - item.width / 2
 
     # ---------------------------------------------------------------------------------------- edges
 

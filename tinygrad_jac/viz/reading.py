@@ -68,7 +68,7 @@ def read(
         _judge(drawing, nodes, drawn, report)
     drawing.parameters = sum(vertex.parameters for vertex in drawing.vertices)
     drawing.ops = sum(vertex.ops for vertex in drawing.vertices)
-    drawing.saved = _saved(nodes)
+    drawing.saved = _saved(nodes, inputs or {})
     if backward:
         _reverse(drawing)
     reading.fill_groups()
@@ -133,7 +133,10 @@ class _Reading:
         key = (owner, array.shape) if known else None
         if key is None or key not in self.drawn:
             kind = memory.kinds.get(owner, memory.other)
-            vertex = Vertex(kind, memory.names.get(owner, kind), self.groups.root, array.shape, str(array.dtype))
+            name = memory.names.get(owner, kind)
+            given = memory.inputs.get(name, array) if kind == "input" else array
+            shape = given.shape if given.size == array.size else array.shape  # before it was reshaped, or of a part
+            vertex = Vertex(kind, name, self.groups.root, shape, str(array.dtype))
             self.drawing.vertices.append(vertex)
             if key is None:
                 return vertex
@@ -347,9 +350,13 @@ def _order_arguments(drawing: Drawing) -> None:
                 edge.ordered = not (named and edge.source.name.rpartition(".")[2].startswith(edge.argument))
 
 
-def _saved(nodes: Iterable[Node]) -> int | None:
-    """The bytes of memory that the graph keeps for the way back, besides its leaves; None once they are released."""
+def _saved(nodes: Iterable[Node], inputs: Mapping[str, Any]) -> int | None:
+    """The bytes of memory that the graph keeps for the way back, besides parameters; None once they are released.
+
+    Inputs count, whether or not they are leaves.
+    """
     leaves = {id(owner_of(v.array)) for node in nodes if (v := _tensor_of(node)) is not None}
+    leaves -= {id(owner_of(v.array if isinstance(v, Variable) else v)) for v in inputs.values()}
     sizes: dict[int, int] = {}
     released = False
     for node in nodes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import shutil
 from pathlib import Path
 
 FORMATS = ("svg", "png", "pdf")
@@ -9,6 +11,11 @@ INSTALL = (
     "install Graphviz: `apt install graphviz` on Debian and Ubuntu, `brew install graphviz` on macOS, "
     "`winget install graphviz` on Windows, `conda install python-graphviz` with conda"
 )
+
+
+def available() -> bool:
+    """Whether both are installed, the Python package and the program."""
+    return importlib.util.find_spec("graphviz") is not None and shutil.which("dot") is not None
 
 
 def render(source: str, path: Path) -> Path:
@@ -31,7 +38,7 @@ def render(source: str, path: Path) -> Path:
         import graphviz
     except ImportError as error:
         raise ImportError(
-            f"drawing {path.name} needs the Python package graphviz (pip install 'tinygrad-jac[viz]') and the program "
+            f"drawing {path.name} needs the Python package graphviz (pip install graphviz) and the program "
             f"dot ({INSTALL}); to_dot(), to_mermaid(), to_json() and to_html() need neither"
         ) from error
     try:
