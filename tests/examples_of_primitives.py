@@ -127,6 +127,7 @@ EXAMPLES: dict[str, Graph] = {
     "clamp": of(tj.clamp, MATRIX, min=-0.5, max=0.6),
     "sign": of(tj.sign, MATRIX),
     "floor": of(tj.floor, MATRIX + 0.01),
+    "floor_of_quotient": of(lambda x, y: tj.div(x, y, rounding_mode="floor"), MATRIX + 0.01, MATRIX[:1] ** 2 + 0.7),
     "ceil": of(tj.ceil, MATRIX + 0.01),
     "trunc": of(tj.trunc, MATRIX + 0.01),
     "round": of(tj.round, MATRIX + 0.01),

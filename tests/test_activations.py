@@ -255,3 +255,20 @@ def test_errors_say_what_is_wrong():
         a.gelu(tj.zeros(3), "erf")
     with pytest.raises(ValueError, match="min_val 1 must be below max_val -1"):
         a.hardtanh(tj.zeros(3), 1, -1)
+
+
+def test_nan_goes_through():
+    x = tj.tensor([math.nan, 1.0])
+    for out in (a.hardshrink(x), a.softshrink(x), a.threshold(x, 0.0, 5.0), a.hardswish(x)):
+        assert math.isnan(out[0].item())
+        assert not math.isnan(out[1].item())
+
+
+def test_arguments_that_nobody_reads_are_refused():
+    from tinygrad_jac.nn import functional as F
+
+    x = tj.tensor([[1.0, 2.0]])
+    assert F.relu(x, True).tolist() == x.tolist()
+    for call in (lambda: F.relu(x, 1, 2, 3), lambda: F.softmax(x, dims=0), lambda: F.softmax(x, 0, axis=1)):
+        with pytest.raises(TypeError):
+            call()

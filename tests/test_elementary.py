@@ -337,7 +337,8 @@ def test_round(decimals):
     np.testing.assert_allclose(e.round(tj.tensor(x), decimals).array, np.round(x, decimals), rtol=1e-15)
     np.testing.assert_allclose(np.round(tj.tensor(x), decimals).array, np.round(x, decimals), rtol=1e-15)
     kit.check(lambda x: e.round(x, decimals), x + 0.0011, step=1e-6)
-    assert e.round(tj.tensor([15, 25]), -1).tolist() == [15, 25]  # integers are whole already
+    integers = np.array([15, 25, -4])
+    assert e.round(tj.tensor(integers), decimals).tolist() == np.round(integers, decimals).tolist()
 
 
 @pytest.mark.parametrize(
@@ -421,3 +422,42 @@ def test_the_inverse_of_the_error_function():
     assert special.erfinv(np.array([1.0, -1.0])).tolist() == [math.inf, -math.inf]
     assert np.isnan(special.erfinv(np.array([1.1, math.nan]))).all()
     assert special.erfinv(np.array([0.5], np.float32)).dtype == np.float32
+
+
+def test_a_quotient_is_rounded_down_as_it_is():
+    x, y = tj.tensor([1.0, -1.0, 7.0], requires_grad=True), tj.tensor([0.1, 0.1, 2.0])
+    rounded = tj.div(x, y, rounding_mode="floor")
+    assert rounded.tolist() == (x // y).tolist() == [9.0, -10.0, 3.0]
+    rounded.sum().backward()
+    assert x.grad.tolist() == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("weight", [1.0, tj.tensor([1.0])])
+def test_lerp_ends_where_it_should(weight):
+    assert tj.lerp(tj.tensor([1e8]), tj.tensor([1.0]), weight).tolist() == [1.0]
+    assert tj.lerp(tj.tensor([1.0]), tj.tensor([1e8]), 0 * weight).tolist() == [1.0]
+
+
+def test_nothing_times_an_infinite_logarithm():
+    y = tj.tensor([0.0, -1.0, math.inf, math.nan])
+    np.testing.assert_array_equal(tj.xlogy(tj.zeros(4), y), [0, 0, 0, math.nan])
+
+
+def test_float_power_is_numpys():
+    out = np.float_power(tj.tensor([2, 4]), -1)
+    assert (out.dtype, out.tolist()) == (tj.float64, [0.5, 0.25])
+
+
+@pytest.mark.parametrize("name", ["eq", "ne", "lt", "le", "gt", "ge"])
+def test_comparisons_take_pytorchs_names(name):
+    x, y = tj.tensor([1.0, 2.0]), tj.tensor([2.0, 2.0])
+    expected = getattr(tj, name)(x, y).tolist()
+    assert getattr(tj, name)(x, other=y).tolist() == getattr(x, name)(other=y).tolist() == expected
+    assert getattr(tj, name)(input=x, other=y).tolist() == expected
+
+
+def test_two_names_of_one_option_are_refused():
+    with pytest.raises(TypeError, match="dim, axis are names of one option"):
+        tj.sum(tj.ones(2, 3), dim=0, axis=1)
+    with pytest.raises(TypeError):
+        tj.sum(tj.ones(2, 3), dim=0.7)

@@ -936,3 +936,12 @@ def test_third_derivatives_against_pytorch(torch):
 
     expected = torch.func.jacfwd(torch.func.jacrev(torch.func.jacrev(torch_scalar)))(torch.tensor(X))
     same(jacfwd(jacrev(jacfwd(scalar)))(t(X)), expected, "third derivatives")
+
+
+def test_vmap_in_the_debug_mode_draws_no_numbers():
+    tj.manual_seed(3)  # nothing is drawn since
+    xs = tj.tensor([[1.0, 2.0], [3.0, 4.0]])
+    with tj.debug_mode() as report:
+        found = func.vmap(func.grad(lambda x: (x * x).sum()))(xs)
+    assert found.tolist() == [[2.0, 4.0], [6.0, 8.0]]
+    assert report.ok

@@ -646,3 +646,29 @@ def test_against_pytorch():
     )
     for k, (a, b) in enumerate(zip(ours, theirs)):
         close(a.array, b.detach().numpy(), 1e-11, f"result {k}")
+
+
+def test_an_identity_does_not_let_its_input_be_changed():
+    class Same(Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x
+
+        @staticmethod
+        def backward(ctx, g):
+            return g
+
+    x = tj.tensor([1.0, 2.0], requires_grad=True)
+    for y in (Same.apply(x), Same.apply(Same.apply(x))):
+        with pytest.raises(GradientError, match="leaf"):
+            y.mul_(10)
+    assert x.tolist() == [1.0, 2.0]
+    same = tj.primitive("same", lambda x: x, vjp=lambda g, out, x: g, jacobian=lambda out, x: Diagonal(np.ones(2)))
+    try:
+        with pytest.raises(GradientError, match="leaf"):
+            same(x).mul_(10)
+    finally:
+        from tinygrad_jac.primitive import registry
+
+        del registry["same"]
+    assert x.tolist() == [1.0, 2.0]

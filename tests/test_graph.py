@@ -1099,3 +1099,32 @@ class TestOut:
         tj.add(out, 1.0, out=out)
         with pytest.raises(tj.GradientError, match="changed in place"):
             y.backward()
+
+
+def test_a_generator_without_recording_is_still_a_generator():
+    @tj.no_grad()
+    def steps():
+        try:
+            given = yield tj.is_grad_enabled()
+            yield given, tj.is_grad_enabled()
+        except KeyError:
+            yield "caught", tj.is_grad_enabled()
+        return "end"
+
+    def through():
+        return (yield from steps())
+
+    running = steps()
+    assert next(running) is False
+    assert running.send(5) == (5, False)
+    assert running.throw(KeyError) == ("caught", False)
+    assert tj.is_grad_enabled()
+    running = through()
+    seen = [next(running), running.send(1)]
+    with pytest.raises(StopIteration) as end:
+        next(running)
+    assert (seen, end.value.value) == ([False, (1, False)], "end")
+    running = steps()
+    next(running)
+    running.close()
+    assert tj.is_grad_enabled()

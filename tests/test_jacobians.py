@@ -322,3 +322,17 @@ def test_no_structure_is_without_its_suite():
         "bordered": "prints one",
     }
     assert set(package.__all__) - set(elsewhere) == suites, "every structure has a suite"
+
+
+def test_an_array_of_a_jacobian_has_its_dtype():
+    J = tj.jacobians.Diagonal(np.ones(2, np.float32))
+    assert np.asarray(J).dtype == J.dense().dtype == np.float32
+    assert np.asarray(J, dtype=np.float64).dtype == np.float64
+
+
+def test_the_identity_leaves_every_structure_as_it_is():
+    one, two = tj.jacobians.Diagonal(np.arange(3.0)), tj.jacobians.Dense(np.ones((3, 3)))
+    identity = tj.jacobians.Identity((3,))
+    for J in (one, two, one + two, two.T, (one + two).T):
+        assert (identity @ J) is J
+        assert (J @ identity) is J

@@ -179,3 +179,22 @@ def test_what_decompositions_refuse():
             function(tj.ones(3))
     with pytest.raises(ValueError, match="mode='complete' is not available"):
         L.qr(x, "complete")
+
+
+def test_a_vector_for_each_matrix():
+    a, b = kit.randn(3, 2, 2) + 3 * np.eye(2), kit.randn(3, 2, seed=1)
+    expected = np.stack([np.linalg.solve(m, v) for m, v in zip(a, b)])
+    np.testing.assert_allclose(tj.linalg.solve(tj.tensor(a), tj.tensor(b)), expected, rtol=1e-12)
+    kit.check(L.solve, a, b)
+    # NumPy takes the same arrays for one matrix of right sides.
+    square = kit.randn(2, 2)
+    np.testing.assert_allclose(
+        np.linalg.solve(tj.tensor(a[:2]), tj.tensor(square)), np.linalg.solve(a[:2], square), rtol=1e-12
+    )
+
+
+def test_of_an_array_an_array():
+    x = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 7.0]])
+    assert not isinstance(tj.linalg.matrix_rank(x), tj.Tensor)
+    assert not isinstance(tj.isin(x, x[0]), tj.Tensor)
+    assert not any(isinstance(part, tj.Tensor) for part in tj.linalg.lstsq(x, x[:, :1]))

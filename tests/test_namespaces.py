@@ -349,3 +349,19 @@ def test_pytorch_finds_the_same_nan():
             library.autograd.set_detect_anomaly(True),
         ):
             nan_for_zero(x).backward()
+
+
+def test_the_search_for_nan_and_the_debug_mode_do_not_end_each_other():
+    x = tj.ones(2, requires_grad=True)
+    with tj.debug_mode() as report:
+        tj.autograd.set_detect_anomaly(False)
+        (x * x).sum().backward()
+    assert [row.op for row in report.rows] == ["sum", "mul", "mul"]
+    for _ in range(2):
+        with tj.debug_mode(checks=["vjp"]) as report, tj.autograd.set_detect_anomaly(True):
+            assert tj.is_anomaly_enabled()
+            (x * x).sum().backward()
+            with pytest.raises(GradientError, match="'sqrt' returned nan"), np.errstate(invalid="ignore"):
+                (tj.zeros(1, requires_grad=True).sqrt() * 0).sum().backward()
+        assert [row.op for row in report.rows[:3]] == ["sum", "mul", "mul"]
+        assert not tj.is_anomaly_enabled()

@@ -1279,3 +1279,31 @@ def test_errors_of_a_call_name_the_layer(name):
         getattr(nn, name)(*([1, 1] if "Conv" in name else [1] if name == "RNNCell" else []))
     with pytest.raises(TypeError, match=rf"^{name}\.__init__\(\) got an unexpected keyword argument 'colour'"):
         getattr(nn, name)(1, 1, 1, colour="red")
+
+
+@pytest.mark.parametrize("affine", [False, True])
+@pytest.mark.parametrize(
+    "layer, sizes", [(nn.InstanceNorm1d, (6,)), (nn.InstanceNorm2d, (4, 5)), (nn.InstanceNorm3d, (2, 3, 4))]
+)
+def test_instance_normalisation_of_one_sample(layer, sizes, affine):
+    norm, x = layer(3, affine=affine), tj.randn(3, *sizes)
+    assert norm(x).shape == x.shape
+    np.testing.assert_array_equal(norm(x).detach(), norm(x[None])[0].detach())
+
+
+def test_a_module_is_not_converted_by_a_misspelt_option():
+    layer = nn.Linear(1, 1)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'dytpe'"):
+        layer.to(dytpe=tj.float64)
+    assert layer.to(device="cpu", non_blocking=True).weight.dtype == tj.float32
+
+
+def test_a_subclass_with_a_forward_of_its_own_may_annotate_attributes():
+    class Scaled(nn.ReLU):
+        scale: float = 2.0
+
+        def forward(self, input):
+            return super().forward(input) * self.scale
+
+    assert Scaled()(tj.tensor([-1.0, 1.0])).tolist() == [0.0, 2.0]
+    assert Scaled(inplace=True).inplace

@@ -261,3 +261,29 @@ def test_parametrized_training_as_in_pytorch():
     np.testing.assert_allclose(loss, expected_loss, rtol=1e-12)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
     assert text == expected_text
+
+
+def test_what_is_cached_belongs_to_its_module_and_thread():
+    import gc
+    import threading
+
+    class Double(nn.Module):
+        def forward(self, x):
+            return 2 * x
+
+    def made(value):
+        layer = nn.Linear(2, 2)
+        nn.init.constant_(layer.weight, value)
+        return parametrize.register_parametrization(layer, "weight", Double())
+
+    kept, elsewhere = made(1.0), []
+    with parametrize.cached():
+        for k in range(50):  # each in the memory of the one before
+            assert made(float(k)).weight[0, 0].item() == 2 * k
+            gc.collect()
+        assert kept.weight is kept.weight
+        thread = threading.Thread(target=lambda: elsewhere.append(kept.weight is kept.weight))
+        thread.start()
+        thread.join()
+    assert elsewhere == [False]
+    assert kept.weight is not kept.weight

@@ -418,3 +418,10 @@ def test_dropout_against_pytorch():
             lambda x, options=options: functional.dropout(x, **options),
             kit.randn(3, 4),
         )
+
+
+def test_integers_that_a_dtype_does_not_hold_are_refused():
+    with pytest.raises(ValueError, match="int8 does not hold all integers from 0 to 999"):
+        tj.randint(0, 1000, (5,), dtype=tj.int8)
+    drawn = tj.randint(-128, 128, (2000,), dtype=tj.int8)
+    assert (drawn.min().item(), drawn.max().item()) == (-128, 127)

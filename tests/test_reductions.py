@@ -475,3 +475,27 @@ def test_comparisons_as_a_whole():
     assert R.array_equal(x, x) is False
     assert R.array_equal(x, x, equal_nan=True) is np.array_equal(x, x, equal_nan=True) is True
     assert R.array_equal(tj.ones(2), tj.ones(3)) is False
+
+
+def test_integers_stay_exact():
+    large = 2**24 + 1  # not a float32
+    assert tj.nansum(tj.tensor([large, 0])).item() == large
+    x, index = tj.tensor([-5, 7]), tj.tensor([0, 0])
+    for reduce, expected in (("amax", [large, 7]), ("amin", [-5, 7])):
+        out = x.scatter_reduce(0, index, tj.tensor([large, 3]), reduce)
+        assert (out.dtype, out.tolist()) == (tj.int64, expected)
+    assert x.scatter_reduce(0, index, tj.tensor([1, 3]), "amax", include_self=False).tolist() == [3, 7]
+
+
+def test_the_mode_of_many():
+    x = kit.rng(0).integers(0, 50, (3, 400))
+    values, positions = tj.mode(tj.tensor(x))
+    for row, value, position in zip(x, values.tolist(), positions.tolist()):
+        counts = np.bincount(row)
+        assert value == counts.argmax()
+        assert position == np.flatnonzero(row == value)[-1]
+    assert tj.mode(tj.randn(100_000)).values.shape == ()  # a table of all pairs would be 10 GB
+
+
+def test_the_range_of_a_histogram():
+    assert tj.histc(tj.tensor([1.0, 2.0, 3.0]), 4, 1.0, 1.0).tolist() == [1.0, 0.0, 1.0, 1.0]

@@ -88,3 +88,11 @@ def test_what_does_not_fit():
         F.grid_sample(x, tj.tensor(PLACES), padding_mode="reflection")
     with pytest.raises(tj.ShapeError, match=r"theta of shape \(2, 2, 3\) does not fit the size \(1, 1, 4, 5\)"):
         F.affine_grid(tj.tensor(SHEAR), (1, 1, 4, 5))
+
+
+def test_at_the_border_itself_the_gradient_is_pytorchs():
+    grid = tj.tensor([[[[-1.0, 0.0], [0.5, 0.0], [1.0, 1.0], [2.0, 0.0]]]], requires_grad=True)
+    image = tj.arange(9.0).reshape(1, 1, 3, 3)
+    F.grid_sample(image, grid, padding_mode="border", align_corners=True).sum().backward()
+    # Pixels lie one unit apart in the grid: x moves the value by 1, y by 3.
+    np.testing.assert_allclose(grid.grad[0, 0], [[0, 3], [1, 3], [0, 0], [0, 3]], atol=1e-6)

@@ -579,3 +579,9 @@ def test_in_place_on_what_was_broadcast_is_refused():
     y = sh.expand(tj.ones(2, 1), 2, 3)
     with pytest.raises(ValueError, match="expand"):
         y += 1
+
+
+def test_of_no_axes_nothing_is_done():
+    x = tj.tensor([1, 2, 3])
+    assert tj.flip(x, dims=()).tolist() == np.flip(x, ()).tolist() == [1, 2, 3]
+    assert tj.ones(1, 3).squeeze(()).shape == (1, 3)

@@ -66,3 +66,26 @@ def test_what_is_written_to_a_copy_stays_there():
     tj.flip(given, 0)[0] = 9
     tj.nn.functional.interpolate(given[None, None], scale_factor=1)[...] = 9
     assert given.tolist() == [0, 1, 2]
+
+
+def test_without_recording_a_computed_tensor_keeps_its_history():
+    x = tj.ones(2, 3, requires_grad=True)
+    y = x * 2
+    with tj.no_grad(), pytest.raises(tj.GradientError, match=r"cut a tensor of shape \(2, 3\) off"):
+        y.t_()
+    assert y.shape == (2, 3)
+    assert y.requires_grad
+    with tj.no_grad():
+        y.uniform_()
+    (y * 2).sum().backward()
+    assert x.grad.tolist() == [[4.0] * 3] * 2
+
+
+def test_how_often_an_array_changed_is_said_as_far_as_it_is_known():
+    x = tj.ones(2, requires_grad=True)
+    y = x * 1
+    z = y * y
+    for _ in range(100):
+        y.add_(1)
+    with pytest.raises(tj.GradientError, match="at version 100, expected version at most 36"):
+        z.sum().backward()

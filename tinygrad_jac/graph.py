@@ -394,8 +394,8 @@ def _check_saved(node: Node) -> None:
         if since:
             raise GradientError(
                 f"an array of shape {array.shape} that '{node.name}' saved for its gradient was changed in place: it "
-                f"is at version {version}, expected version {version - since}; change a copy (x = x + y), or "
-                "change it after backward()"
+                f"is at version {version}, expected version {'at most ' * (since == versions.REMEMBERED)}"
+                f"{version - since}; change a copy (x = x + y), or change it after backward()"
             )
 
 

@@ -122,8 +122,10 @@ def _check_history(target: Any, name: str) -> None:
             "(out[0, 1] = v, not out[0][1] = v), before views of it are taken"
         )
     # A view may be one of a leaf: look through the ops that it went through. What owns its memory is no view, so that
-    # a long chain of ops changed in place is not followed at every step.
-    while array.base is not None and node is not None and node.primitive is not None and len(node.parents) == 1:
+    # a long chain of ops changed in place is not followed at every step; but an op may have returned the leaf's array.
+    while node is not None and node.primitive is not None and len(node.parents) == 1:
+        if array.base is None and not isinstance(node.parents[0], Leaf):
+            break
         node = node.parents[0]
     if isinstance(node, Leaf):
         owner = node.owner()

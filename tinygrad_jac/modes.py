@@ -56,9 +56,19 @@ class _GradMode:
         def generator(*args: Any, **kwargs: Any) -> Any:
             # The mode holds while the body runs, not while its consumer does: it is set for each step.
             steps = function(*args, **kwargs)
-            end = object()
-            while (value := call(next, steps, end)) is not end:
-                yield value
+            step, given = steps.send, None
+            while True:
+                try:
+                    value = call(step, given)
+                except StopIteration as end:
+                    return end.value
+                try:
+                    step, given = steps.send, (yield value)
+                except GeneratorExit:
+                    call(steps.close)
+                    raise
+                except BaseException as error:
+                    step, given = steps.throw, error
 
         @functools.wraps(function)
         def plain(*args: Any, **kwargs: Any) -> Any:

@@ -65,7 +65,7 @@ def _number_format(values: np.ndarray[Any, Any]) -> Any:
     finite = np.abs(values[np.isfinite(values) & (values != 0)].astype(np.float64))
     whole = bool((finite == np.floor(finite)).all())
     low, high = (finite.min(), finite.max()) if finite.size else (1.0, 1.0)
-    wide = high / low > 1000 or high > 1e8 or (low < 1e-4 and not whole)
+    wide = high > 1000 * low or high > 1e8 or (low < 1e-4 and not whole)
     if wide if _options["sci_mode"] is None else _options["sci_mode"]:
         text = f"{{:.{_options['precision']}e}}"
     else:

@@ -146,6 +146,22 @@ def set_rng_state(new_state: Any) -> None:
     default_generator.set_state(new_state)
 
 
+def snapshot() -> Any:
+    """The state of the default generator for `restore`, None as long as nothing was drawn.
+
+    Unlike `get_rng_state` it does not make NumPy's generator, whose module is slow to import.
+    """
+    return None if default_generator._numpy is None else default_generator.get_state().tolist()
+
+
+def restore(state: Any) -> None:
+    """Go on from where `snapshot` was called."""
+    if state is None:
+        default_generator.manual_seed(default_generator.initial_seed())
+    else:
+        default_generator.set_state(np.array(state, dtype=np.uint8))
+
+
 def numpy_generator(generator: Any = None) -> NumpyGenerator:
     """NumPy's generator behind one of ours; the default one's for None; one of NumPy's is returned as it is.
 
@@ -250,10 +266,12 @@ def fill_integers(array: Any, low: int, high: int, generator: Any = None) -> Non
     Raises
     ------
     ValueError
-        There is no integer from ``low`` to ``high - 1``.
+        There is no integer from ``low`` to ``high - 1``, or the array's dtype does not hold them all.
     """
     if low >= high:
         raise ValueError(f"random integers need low < high, not low={low}, high={high}")
+    if array.dtype.kind in "iu" and not np.iinfo(array.dtype).min <= low < high <= np.iinfo(array.dtype).max + 1:
+        raise ValueError(f"{array.dtype} does not hold all integers from {low} to {high - 1}")
     array[...] = numpy_generator(generator).integers(low, high, array.shape)
 
 

@@ -42,7 +42,11 @@ def public(*numpy_functions: Callable[..., Any]) -> Callable[[F], F]:
             if kwargs:
                 out = kwargs.pop("out", None)
                 if not SPELLINGS.keys().isdisjoint(kwargs):
-                    kwargs = {SPELLINGS.get(k, k): v for k, v in kwargs.items()}
+                    given, kwargs = kwargs, {SPELLINGS.get(k, k): v for k, v in kwargs.items()}
+                    if len(given) > len(kwargs):
+                        raise TypeError(
+                            f"{function.__name__}: two of {', '.join(given)} are names of one option: give one"
+                        )
                 if out is not None:
                     return deliver(out, function(*args, **kwargs))
             return function(*args, **kwargs)
@@ -61,6 +65,9 @@ def unrecorded(function: Callable[..., Any], *, name: str = "", doc: str = "") -
     """A function without a derivative (comparisons, argmax, …) on Tensors: computed on the arrays, never recorded."""
 
     def plain(*args: Any, **kwargs: Any) -> Any:
+        for name in ("x", "y"):  # PyTorch's input and other; NumPy's functions take both by position
+            if name in kwargs:
+                args = (kwargs.pop(name), *args) if name == "x" else (*args, kwargs.pop(name))
         traced = [a for a in args if isinstance(a, Variable)]
         if not traced:
             return function(*args, **kwargs)
@@ -104,7 +111,7 @@ def axis_of(axis: Any, ndim: int) -> int:
     IndexError
         With the range that is allowed, as PyTorch does.
     """
-    position = int(axis)
+    position = operator.index(axis)
     if not -ndim <= position < max(ndim, 1):
         if ndim == 0 and position == -1:
             return -1

@@ -743,7 +743,7 @@ class Tensor(Variable):
             refuse_leaf(self, name)
         check_writeable(self.array)
         fill(self.array, *given)
-        mark_changed(self.array, recorded_at=tick() if self.node is not None and not self.is_leaf else None)
+        mark_changed(self.array, recorded_at=tick() if is_recorded(self) else None)
         if is_recorded(self):
             self.node = None  # what was computed is gone, and its history with it
         return self
@@ -804,6 +804,11 @@ class Tensor(Variable):
         """Take over array and node: for changes of shape, which leave the memory as it is."""
         if mode.recording:
             refuse_leaf(self, "a change of shape")
+        elif not self.is_leaf:
+            raise GradientError(
+                f"a change of shape that is not recorded would cut a tensor of shape {self.shape} off from what it was "
+                "computed from: do it outside of no_grad(), or detach_() it first"
+            )
         is_leaf = self.is_leaf
         self.array = other.array
         if is_leaf:

@@ -21,6 +21,9 @@ import numpy as np
 tick = itertools.count(1).__next__  # the clock: one tick for each node and each in-place change
 
 
+REMEMBERED = 64  # changes of one array; of more only the number is known
+
+
 class _Changes:
     """When an array was changed in place: how often, and the ticks of the last changes."""
 
@@ -29,7 +32,7 @@ class _Changes:
     def __init__(self, array: np.ndarray[Any, Any]) -> None:
         key = id(array)
         self.count = 0
-        self.ticks: deque[int] = deque(maxlen=64)
+        self.ticks: deque[int] = deque(maxlen=REMEMBERED)
         self.ref = weakref.ref(array, lambda _: (changes.pop(key, None), rewritten.pop(key, None)))
 
 
@@ -72,7 +75,7 @@ def mark_changed(array: np.ndarray[Any, Any], recorded_at: int | None = None) ->
 
 
 def changes_since(array: np.ndarray[Any, Any], order: int) -> tuple[int, int]:
-    """The version of an array, and how many of its changes came after a tick."""
+    """The version of an array, and how many of its changes came after a tick: `REMEMBERED` if there were more."""
     found = changes.get(id(owner_of(array)))
     return (found.count, sum(t > order for t in found.ticks)) if found else (0, 0)
 

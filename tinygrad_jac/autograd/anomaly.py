@@ -10,28 +10,33 @@ from typing import Any
 import numpy as np
 
 from .. import graph
-from ..checks.report import Place
 from ..errors import GradientError
 from ..graph import Node, Observer, array_of
+from ..places import Place
 
 
 class _NaNs(Observer):
     """Looks at each cotangent before it is used, and says which op's gradient it came from."""
 
-    def __init__(self, check_nan: bool) -> None:
+    def __init__(self, check_nan: bool, watching: Observer | None) -> None:
         self.check_nan = check_nan
+        self.watching = watching  # who did so already, and goes on
+        self.beside = watching or Observer()
         self.used_by: dict[Node, list[Node]] = {}  # of a walk: by which nodes a cotangent was made
 
     def recorded(self, node: Node, values: Sequence[Any], out: np.ndarray[Any, Any]) -> None:
         node.extras = {**(node.extras or {}), "place": Place.of_caller()}
+        self.beside.recorded(node, values, out)
 
     def visited(self, node: Node, g: Any) -> None:
+        self.beside.visited(node, g)
         self._check(node, g)
         for parent in node.parents:
             if parent is not None:
                 self.used_by.setdefault(parent, []).append(node)
 
     def walked(self, roots: Sequence[tuple[Node, Any]], found: dict[Node, Any]) -> None:
+        self.beside.walked(roots, found)
         for node, g in found.items():
             self._check(node, g)
         self.used_by.clear()
@@ -69,8 +74,10 @@ class set_detect_anomaly:
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
         self._thread = threading.get_ident()
-        self._before = graph.observers.get(self._thread)
-        self._switch(_NaNs(check_nan) if mode else None)
+        self._before = watching = graph.observers.get(self._thread)
+        if isinstance(watching, _NaNs):  # it gives way; a debug mode stays
+            watching = watching.watching
+        self._switch(_NaNs(check_nan, watching) if mode else watching)
 
     def _switch(self, observer: Observer | None) -> None:
         if observer is None:

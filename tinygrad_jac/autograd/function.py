@@ -242,7 +242,7 @@ class _Made:
     def whole(self) -> Any:
         """The output of the primitive."""
         some = [a for a, place in zip(self.arrays, self.places) if place is not None]
-        return some[0] if len(some) == 1 else np.concatenate([a.reshape(-1) for a in some])
+        return some[0][...] if len(some) == 1 else np.concatenate([a.reshape(-1) for a in some])  # it may be an input's
 
     def split(self, whole: Any) -> list[Any]:
         """The differentiable outputs, of that of the primitive."""

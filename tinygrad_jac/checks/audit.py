@@ -19,11 +19,10 @@ from typing import Any, Literal, NoReturn
 
 import numpy as np
 
-from .. import graph
+from .. import graph, random
 from ..errors import ShapeError, UnsavedError
 from ..graph import Leaf, Node, Spec, Variable, wrap
 from ..jacobians import Diagonal, Identity, Jacobian, Selection
-from ..random import get_rng_state, set_rng_state
 from . import numerical
 from .diagnosis import diagnose
 from .report import Place, Row
@@ -67,12 +66,12 @@ def unobserved() -> Iterator[None]:
     """An audit is not observed itself, its divisions by zero are silent, and random numbers go on as if it were not."""
     thread = threading.get_ident()
     observer = graph.observers.pop(thread, None)
-    state = get_rng_state()
+    state = random.snapshot()
     try:
         with np.errstate(all="ignore"):
             yield
     finally:
-        set_rng_state(state)
+        random.restore(state)
         if observer is not None:
             graph.observers[thread] = observer
 

@@ -73,15 +73,15 @@ def vmap(
         dims += [0] * len(leaves(kwargs))
         given = leaves((args, kwargs))
         samples = _batch_size(given, dims)
-        start = _state()
+        start = random.snapshot()
         results = []
         for i in range(samples):
             if randomness == "same" and i:
-                _restore(start)
+                random.restore(start)
             one = [leaf if d is None else leaf[(slice(None),) * (d % leaf.ndim) + (i,)] for leaf, d in zip(given, dims)]
             some_args, some_kwargs = with_leaves((args, kwargs), one)
             results.append(func(*some_args, **some_kwargs))
-        if randomness == "error" and _state() != start:
+        if randomness == "error" and random.snapshot() != start:
             raise RuntimeError(
                 "vmap: the function drew random numbers; say randomness='different' or 'same', whichever is meant"
             )
@@ -135,17 +135,3 @@ def _stacked(results: list[Any], out_dims: Any) -> Any:
             raise ValueError("vmap: out_dims must be ints; None would drop all samples but one")
         found.append(np.stack(column, axis=d))
     return with_leaves(map_leaves(lambda leaf: leaf, first), found)
-
-
-def _state() -> Any:
-    """The state of the default generator, None as long as nothing was drawn (numpy.random is slow to import)."""
-    generator = random.default_generator
-    return None if generator._numpy is None else generator.get_state().tolist()
-
-
-def _restore(state: Any) -> None:
-    generator = random.default_generator
-    if state is None:
-        generator.manual_seed(generator.initial_seed())
-    else:
-        generator.set_state(np.array(state, dtype=np.uint8))

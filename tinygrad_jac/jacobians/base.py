@@ -207,7 +207,8 @@ class Jacobian:
         return matrix.T if layout == "denominator" else matrix
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        return self.dense().astype(dtype or None, copy=bool(copy))
+        matrix = self.dense()
+        return matrix.astype(matrix.dtype if dtype is None else dtype, copy=bool(copy))
 
     def __matmul__(self, other: Any) -> Any:
         """Composition with another Jacobian; otherwise the product with an array.
@@ -408,12 +409,14 @@ def compose(*factors: Jacobian) -> Jacobian:
     return flat[0] if len(flat) == 1 else Compose(flat)
 
 
-# What two neighbouring structures make of their product; structures.py fills it, for types exactly as named.
+# What two neighbouring structures make of their product; structures.py fills it, for types exactly as named. The name
+# `Jacobian` stands for all that are not named themselves.
 products: dict[tuple[type, type], Any] = {}
 
 
 def _merge(left: Jacobian, right: Jacobian) -> Jacobian | None:
     if left.in_shape != right.out_shape:
         Compose([left, right])  # raises, with the shapes
-    rule = products.get((type(left), type(right)))
+    one, two = type(left), type(right)
+    rule = products.get((one, two)) or products.get((one, Jacobian)) or products.get((Jacobian, two))
     return None if rule is None else rule(left, right)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError
-from .base import Array, Compose, Jacobian, Shape, Transposed, products
+from .base import Array, Jacobian, Shape, Transposed, products
 from .rows import Outer, by_sample
 
 
@@ -590,20 +590,8 @@ def _dense_dense(left: Dense, right: Dense) -> Jacobian:
     return Dense(left.matrix @ right.matrix, left.out_shape, right.in_shape)
 
 
-for _other in (
-    Diagonal,
-    Selection,
-    Kron,
-    BlockDiag,
-    DiagPlusLowRank,
-    Toeplitz,
-    Contraction,
-    Dense,
-    Transposed,
-    Compose,
-):
-    products[Identity, _other] = _identity_left
-    products[_other, Identity] = _identity_right
+products[Identity, Jacobian] = _identity_left
+products[Jacobian, Identity] = _identity_right
 products[Identity, Identity] = lambda left, right: Identity(right.in_shape, left.out_shape)
 products[Identity, Selection] = lambda left, right: Selection(right.index.reshape(left.out_shape), right.in_shape)
 products[Selection, Identity] = lambda left, right: Selection(left.index, right.in_shape)

@@ -71,6 +71,8 @@ def _with_inplace(function: Callable[..., Any], options: int = 0) -> Callable[..
 
     @functools.wraps(function)
     def activation(input: Any, *given: Any, inplace: bool = False, **named: Any) -> Any:
+        if len(given) > options + 1:  # after the options, inplace
+            raise TypeError(f"{function.__name__}() takes {options + 2} arguments, but {len(given) + 1} were given")
         return function(input, *given[:options], **named)
 
     activation.__name__ = activation.__qualname__ = function.__name__
@@ -102,8 +104,13 @@ def _with_implicit_axis(function: Callable[..., Any]) -> Callable[..., Any]:
     """The softmax, choosing an axis where none is given, as PyTorch still does: with a warning."""
 
     @functools.wraps(function)
-    def over(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None, **named: Any) -> Any:
-        axis = named.get("axis", dim)
+    def over(
+        input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None, *, axis: int | None = None
+    ) -> Any:
+        if axis is None:
+            axis = dim
+        elif dim is not None:
+            raise TypeError(f"{function.__name__}: dim and axis are two names of one option: give one")
         if axis is None:
             axis = 0 if input.ndim in (0, 1, 3) else 1
             warnings.warn(

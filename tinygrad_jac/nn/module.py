@@ -465,10 +465,13 @@ class Module:
         Raises
         ------
         TypeError
-            The dtype is not a floating-point type.
+            The dtype is not a floating-point type, or a keyword is unknown.
         RuntimeError
             The device is not the CPU.
         """
+        unknown = kwargs.keys() - {"dtype", "device", "tensor", "non_blocking", "memory_format", "copy"}
+        if unknown:
+            raise TypeError(f"to() got an unexpected keyword argument {min(unknown)!r}")
         dtype = kwargs.get("dtype")
         for given in (*args, kwargs.get("device"), kwargs.get("tensor")):
             if isinstance(given, (np.dtype, type, Variable)):

@@ -180,6 +180,8 @@ class _InstanceNorm(_OverBatch):
 
     def forward(self, input: Any) -> Any:
         self._check_input_dim(input)
+        if input.ndim == self.ndims[0]:  # one sample
+            return self.forward(input.unsqueeze(0)).squeeze(0)
         return F.instance_norm(
             input, self.running_mean, self.running_var, self.weight, self.bias,
             self.training or not self.track_running_stats, self.momentum or 0.0, self.eps,

@@ -62,7 +62,9 @@ class Thin(Module):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         own = [name for name, kind in cls.__annotations__.items() if "ClassVar" not in str(kind)]
-        if own and "__init__" not in cls.__dict__:
+        # A subclass of one that has options, with a forward of its own, annotates attributes as any class does.
+        extends = bool(cls.options) and "forward" in cls.__dict__
+        if own and not extends and "__init__" not in cls.__dict__:
             cls.options = {name: cls.__dict__.get(name, _REQUIRED) for name in own}
             cls.handed = tuple(name for name in own if name not in cls.consumed)
             for name in own:  # what stays in the class would hide a buffer of that name

@@ -136,13 +136,13 @@ def hardswish(x: Any) -> Any:
 @public()
 def threshold(x: Any, threshold: float, value: float) -> Any:
     """``x`` where it is above the threshold, ``value`` elsewhere; the derivative is 1 above, 0 elsewhere."""
-    return where(x > threshold, x, value)
+    return where(x <= threshold, value, x)
 
 
 @public()
 def hardshrink(x: Any, lambd: float = 0.5) -> Any:
     """``x`` outside of [-lambd, lambd], 0 inside; the derivative likewise 1 and 0."""
-    return masked(x, (x > lambd) | (x < -lambd))
+    return masked(x, ~((x <= lambd) & (x >= -lambd)))  # NaN goes through
 
 
 @public()

@@ -79,6 +79,8 @@ def flip(x: Any, *axes: Any, dims: Any = None) -> Any:
             [4., 3.]])
     """
     given: Any = dims if not axes else axes[0] if len(axes) == 1 else axes
+    if isinstance(given, Sequence) and not given:
+        return clone(x)
     return _flip(x, axes=axes_of(given, x.ndim))
 
 

@@ -64,7 +64,7 @@ power = primitive(
               lambda out, x, y: Diagonal(x**y * np.log(np.where((x == 0) & (y >= 0), 1.0, x)))),
     doc="``x ** y``. By convention d/dx is 0 where y is 0, and d/dy is 0 where x is 0 and y is not negative.",
 )
-ufuncs[np.power] = ufuncs[np.float_power] = power
+ufuncs[np.power] = power
 pow = power
 remainder = primitive(
     "remainder", np.remainder, elementwise=True, saves="out x y",
@@ -114,7 +114,7 @@ def addcdiv(x: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     return add(x, tensor1 / tensor2, alpha=value)
 
 
-@public()
+@public(np.float_power)
 def float_power(x: Any, exponent: Any) -> Any:
     """`power` in float64."""
     return power(*(v.astype(np.float64) if hasattr(v, "astype") else float(v) for v in (x, exponent)))
@@ -475,8 +475,11 @@ def _plain(value: Any) -> Any:
 
 @public()
 def lerp(x: Any, end: Any, weight: Any) -> Any:
-    """The point between ``x`` and ``end``: ``x + weight * (end - x)``."""
-    return x + weight * (end - x)
+    """The point between ``x`` and ``end``: ``x + weight * (end - x)``, counted from the nearer of the two."""
+    near = array_of(weight) < 0.5
+    if np.ndim(near):
+        return where(near, x + weight * (end - x), end - (1 - weight) * (end - x))
+    return x + weight * (end - x) if near else end - (1 - weight) * (end - x)
 
 
 @public(np.nan_to_num)
@@ -534,8 +537,10 @@ def frac(x: Any) -> Any:
 @public(np.round, np.around)
 def round(x: Any, decimals: int = 0) -> Any:
     """``x`` to a number of decimals, halves to the even neighbour; with derivative 0."""
-    if not decimals or x.dtype.kind in "biu":
-        return rint(x) if x.dtype.kind == "f" else x
+    if x.dtype.kind in "biu":
+        return wrap(np.round(x.array, decimals)) if isinstance(x, Variable) else np.round(x, decimals)
+    if not decimals:
+        return rint(x)
     scale = 10.0 ** abs(decimals)
     return rint(x * scale) / scale if decimals > 0 else rint(x / scale) * scale
 
@@ -570,6 +575,17 @@ isreal = unrecorded(np.isreal)
 eq, ne, lt, le, gt, ge = equal, not_equal, less, less_equal, greater, greater_equal
 
 
+# Not the floor of the quotient as it is rounded: 1 / 0.1 is 10, and 0.1 is contained in 1 nine times, being above 1/10.
+_floor_of_quotient = primitive(
+    "floor_of_quotient", lambda x, y: np.floor_divide(x, y), elementwise=True,
+    vjp=(lambda g, out, x, y: np.zeros_like(g),
+         lambda g, out, x, y: np.zeros_like(g)),
+    jacobian=(lambda out, x, y: Diagonal(np.zeros(x.shape)),
+              lambda out, x, y: Diagonal(np.zeros(y.shape))),
+    doc="``x / y`` rounded downwards, with derivative 0.",
+)
+
+
 @public()
 def div(x: Any, y: Any, *, rounding_mode: str | None = None) -> Any:
     """``x / y``; rounded towards zero (``"trunc"``) or downwards (``"floor"``) on request, with derivative 0 then."""
@@ -579,5 +595,7 @@ def div(x: Any, y: Any, *, rounding_mode: str | None = None) -> Any:
     if rounding_mode and all(getattr(v, "dtype", np.dtype(type(v))).kind in "iu" for v in (x, y)):
         quotient = floor_divide(x, y)  # an integer, as PyTorch has it
         return quotient if rounding_mode == "floor" else quotient + ((x % y != 0) & ((x < 0) != (y < 0)))
+    if rounding_mode == "floor":
+        return _floor_of_quotient(x, y)
     return rounded[rounding_mode](divide(x, y))
 

@@ -197,11 +197,15 @@ def mode(x: Any, axis: int = -1, keepdims: bool = False) -> ValuesIndices:
 
 def _mode_position(x: Any, axis: int) -> Any:
     moved = np.moveaxis(x, axis, -1)
-    equal = moved[..., :, None] == moved[..., None, :]
-    often = equal.sum(-1)
-    smallest = np.where(often == often.max(-1, keepdims=True), moved, np.inf).min(-1, keepdims=True)
-    last = moved.shape[-1] - 1 - (moved == smallest)[..., ::-1].argmax(-1)
-    return np.expand_dims(last, axis)
+    order = moved.argsort(-1, kind="stable")
+    run = np.take_along_axis(moved, order, -1)
+    place = np.broadcast_to(np.arange(moved.shape[-1]), run.shape)
+    begins = np.zeros(run.shape, bool)
+    begins[..., 1:] = run[..., 1:] != run[..., :-1]
+    length = place - np.maximum.accumulate(np.where(begins, place, 0), axis=-1)
+    # Where the longest run of equal entries ends is the last of them; of several such runs the first has the smallest.
+    last = np.take_along_axis(order, length.argmax(-1)[..., None], -1)
+    return np.moveaxis(last, -1, axis)
 
 
 @public()

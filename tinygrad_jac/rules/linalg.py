@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError
-from ..graph import Variable, wrap
+from ..graph import Variable, array_of, wrap
 from ..jacobians import Dense, Diagonal, Identity, Jacobian, Kron, Selection
 from ..primitive import functions, primitive
 from ..spelling import public
@@ -21,6 +21,7 @@ from .norms import matrix_norm
 from .products import mT
 from .reductions import sum, totals
 from .results import EigenPairs, Factors, LeastSquares, SignLogAbsDet, SingularValues, SingularVectors
+from .selecting import like
 
 _inv = primitive(
     "inv", np.linalg.inv, saves="out",
@@ -245,14 +246,14 @@ def inv(x: Any) -> Any:
     return _inv(x)
 
 
-@public(np.linalg.solve)
+@public()
 def solve(x: Any, y: Any, *, left: bool = True) -> Any:
     """The solution Z of x Z = y, or of Z x = y if not ``left``.
 
     Parameters
     ----------
     x : array of shape (*batch, n, n)
-    y : array of shape (n,) or (*batch, n, k)
+    y : array of shape (n,) or (*batch, n, k), or (*batch, n): a vector for each matrix
 
     Raises
     ------
@@ -264,10 +265,16 @@ def solve(x: Any, y: Any, *, left: bool = True) -> Any:
     _square("solve", x)
     if not left:
         return mT(solve(mT(x), mT(y)))
-    rows = y.shape[-2 if y.ndim > 1 else -1] if y.ndim else None
-    if rows != x.shape[-1]:
+    if y.shape == x.shape[:-1] or y.shape == x.shape[-1:]:
+        return _solve(x, y[..., None])[..., 0]
+    return _solve_matrices(x, y)
+
+
+def _solve_matrices(x: Any, y: Any) -> Any:
+    _square("solve", x)
+    if y.ndim < 2 or y.shape[-2] != x.shape[-1]:
         raise ShapeError(f"solve: matrices of shape {x.shape} need right sides of {x.shape[-1]} rows, not {y.shape}")
-    return _solve(x, y.reshape(-1, 1))[..., 0] if y.ndim == 1 else _solve(x, y)
+    return _solve(x, y)
 
 
 @public(np.linalg.det)
@@ -479,13 +486,13 @@ def lstsq(x: Any, y: Any, rcond: float | None = None, *, driver: str | None = No
     array = x.array if isinstance(x, Variable) else x
     apart = x @ z - y
     residuals = sum(apart * apart, -2 if y.ndim > 1 else -1) if x.shape[-2] > x.shape[-1] else array[..., :0, 0]
-    return LeastSquares(z, residuals, matrix_rank(x), wrap(np.linalg.svd(array, compute_uv=False)))
+    return LeastSquares(z, residuals, matrix_rank(x), like(x, np.linalg.svd(array, compute_uv=False)))
 
 
 @public(np.linalg.matrix_rank)
 def matrix_rank(x: Any) -> Any:
     """How many singular values are not 0, up to rounding; not differentiable."""
-    return wrap(np.asarray(np.linalg.matrix_rank(x.array if isinstance(x, Variable) else x)))
+    return like(x, np.asarray(np.linalg.matrix_rank(array_of(x))))
 
 
 @public()
@@ -539,6 +546,8 @@ def torch_cholesky(x: Any, upper: bool = False) -> Any:
 
 # ------------------------------------------------------------------------------------------------ NumPy's names
 
+# NumPy reads right sides of two axes or more as matrices, also where PyTorch takes them for a vector for each.
+functions[np.linalg.solve] = lambda a, b: solve(a, b) if b.ndim == 1 else _solve_matrices(a, b)
 functions[np.linalg.eigh] = lambda a, UPLO="L": eigh(a)
 functions[np.linalg.eigvalsh] = lambda a, UPLO="L": eigvalsh(a)
 functions[np.linalg.svd] = lambda a, full_matrices=True, compute_uv=True: (

@@ -22,6 +22,7 @@ from ..spelling import axis_of, public
 from ..versions import mark_changed
 from .elementary import clamp
 from .norms import norm
+from .precision import in_single
 
 # ------------------------------------------------------------------------------------------------ softmax
 
@@ -84,13 +85,13 @@ def _log_softmax_forward(x: Any, *, axis: int) -> Any:
 
 
 _softmax = primitive(
-    "softmax", lambda x, *, axis: weights(x, axis), saves="out",
+    "softmax", in_single(lambda x, *, axis: weights(x, axis)), saves="out",
     vjp=lambda g, out, x, *, axis: _unsoftmax(g, out, axis),
     jacobian=lambda out, x, *, axis: coupled(out, axis),
     doc="p_i = exp x_i / Σ exp x_j along one axis: ∂p/∂x = diag(p) - p pᵀ.",
 )
 masked_softmax = primitive(
-    "masked_softmax", lambda x, mask: weights(x, -1, mask), saves="out",
+    "masked_softmax", in_single(lambda x, mask: weights(x, -1, mask)), saves="out",
     vjp=(lambda g, out, x, mask: _unsoftmax(g, out, -1),
          None),
     jacobian=(lambda out, x, mask: coupled(out, -1),
@@ -101,7 +102,7 @@ masked_softmax = primitive(
     """,
 )
 _log_softmax = primitive(
-    "log_softmax", _log_softmax_forward, saves="out",
+    "log_softmax", in_single(_log_softmax_forward), saves="out",
     vjp=lambda g, out, x, *, axis: g - np.exp(out) * g.sum(axis=axis, keepdims=True),
     jacobian=lambda out, x, *, axis: DiagPlusLowRank(
         np.ones(out.shape), -np.ones((1, *out.shape)), np.exp(out)[None], (axis,)),
@@ -202,7 +203,7 @@ def _low_rank(out: Any, axis: tuple[int, ...], centre: bool, rate: Any) -> DiagP
 
 
 standardize = primitive(
-    "standardize", _standardize_forward, saves="out x residual", residual=_rate,
+    "standardize", in_single(_standardize_forward), saves="out x residual", residual=_rate,
     vjp=lambda g, out, x, *, axis, eps, centre, residual: _unstandardize(g, out, axis, centre, residual),
     jacobian=lambda out, x, *, axis, eps, centre, residual: _low_rank(out, axis, centre, residual),
     doc="""x̂ = (x - μ) / √(σ² + ε), mean and (biased) variance being over some axes; not centred, x / √(mean x² + ε).

@@ -13,10 +13,11 @@ from ..jacobians import Diagonal
 from ..primitive import primitive
 from ..spelling import axes_of, axis_of, public
 from .extrema import amax, amin
+from .precision import in_single
 from .reductions import _array, _cast, _or_infinity, _refuse_integers, _unit, spread, sum, totals
 
 _logsumexp = primitive(
-    "logsumexp", lambda x, *, axis, keepdims: _log_of_sum(x, axis, keepdims), saves="x residual",
+    "logsumexp", in_single(lambda x, *, axis, keepdims: _log_of_sum(x, axis, keepdims)), saves="x residual",
     residual=lambda out, x, *, axis, keepdims: _sum_of_exp(x, axis),
     vjp=lambda g, out, x, *, axis, keepdims, residual:
         spread(g, x, axis, keepdims) * (np.exp(x - residual[0]) / _or_infinity(residual[1])),
@@ -24,7 +25,8 @@ _logsumexp = primitive(
     doc="log Σ exp x, without overflow. ∂/∂x = softmax(x); 0 where all x are -inf.",
 )
 _norm = primitive(
-    "norm", lambda x, *, axis, keepdims: np.sqrt(np.add.reduce(x * x, axis=axis, keepdims=keepdims)), saves="out x",
+    "norm", in_single(lambda x, *, axis, keepdims: np.sqrt(np.add.reduce(x * x, axis=axis, keepdims=keepdims))),
+    saves="out x",
     vjp=lambda g, out, x, *, axis, keepdims: spread(g / _or_infinity(out), x, axis, keepdims) * x,
     jacobian=lambda out, x, *, axis, keepdims: totals(x.shape, axis, out.shape) @ Diagonal(_unit(x, axis)),
     doc="√Σx²: ∂/∂x = x / ‖x‖, the unit vector in its direction; by convention 0 where x is 0.",

@@ -17,6 +17,7 @@ from ..graph import Variable, wrap
 from ..jacobians import Diagonal, Jacobian, Selection
 from ..primitive import primitive
 from ..spelling import axes_of, public, unrecorded
+from .precision import in_single
 from .shaping import swapaxes
 
 # ------------------------------------------------------------------------------------------------ what they share
@@ -88,18 +89,18 @@ def _unrecorded(function: Any, x: Any, **params: Any) -> Any:
 # ------------------------------------------------------------------------------------------------ sums and moments
 
 _sum = primitive(
-    "sum", lambda x, *, axis, keepdims: np.add.reduce(x, axis=axis, keepdims=keepdims),
+    "sum", in_single(lambda x, *, axis, keepdims: np.add.reduce(x, axis=axis, keepdims=keepdims)),
     vjp=lambda g, out, x, *, axis, keepdims: spread(g, x, axis, keepdims),
     jacobian=lambda out, x, *, axis, keepdims: totals(x.shape, axis, out.shape),
 )
 _mean = primitive(
-    "mean", lambda x, *, axis, keepdims: np.add.reduce(x, axis=axis, keepdims=keepdims) / _weight(x, axis),
+    "mean", in_single(lambda x, *, axis, keepdims: np.add.reduce(x, axis=axis, keepdims=keepdims) / _weight(x, axis)),
     vjp=lambda g, out, x, *, axis, keepdims: spread(g / _weight(x, axis), x, axis, keepdims),
     jacobian=lambda out, x, *, axis, keepdims:
         totals(x.shape, axis, out.shape) @ Diagonal(np.full(x.shape, 1 / _weight(x, axis))),
 )
 _var = primitive(
-    "var", lambda x, *, axis, dof, keepdims: _squares(x, axis, keepdims) / dof, saves="x",
+    "var", in_single(lambda x, *, axis, dof, keepdims: _squares(x, axis, keepdims) / dof), saves="x",
     vjp=lambda g, out, x, *, axis, dof, keepdims:
         spread(g * (2 / dof), x, axis, keepdims) * (x - _mean(x, axis=axis, keepdims=True)),
     jacobian=lambda out, x, *, axis, dof, keepdims:
@@ -107,7 +108,7 @@ _var = primitive(
     doc="Σ(x - μ)² / dof. The mean moves with x too, but what that adds is 2 Σ(x - μ) ∂μ = 0: ∂/∂x = 2(x - μ) / dof.",
 )
 _std = primitive(
-    "std", lambda x, *, axis, dof, keepdims: np.sqrt(_squares(x, axis, keepdims) / dof), saves="out x",
+    "std", in_single(lambda x, *, axis, dof, keepdims: np.sqrt(_squares(x, axis, keepdims) / dof)), saves="out x",
     vjp=lambda g, out, x, *, axis, dof, keepdims:
         spread(g / (dof * _or_infinity(out)), x, axis, keepdims) * (x - _mean(x, axis=axis, keepdims=True)),
     jacobian=lambda out, x, *, axis, dof, keepdims:
@@ -255,7 +256,7 @@ def std_mean(x: Any, axis: Any = None, unbiased: bool | None = None, keepdims: b
 @public(np.nansum)
 def nansum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """`sum` with nan counted as 0."""
-    return sum(np.where(np.isnan(x), 0.0, x), axis, keepdims)
+    return sum(np.where(np.isnan(x), 0.0, x) if x.dtype.kind in "fc" else x, axis, keepdims)
 
 
 @public(np.nanmean)

@@ -187,9 +187,9 @@ def trapezoid(y: Any, x: Any = None, *, dx: Any = 1, axis: int = -1) -> Any:
 
 @public()
 def histc(x: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
-    """How many entries fall into each of ``bins`` equal parts of [min, max], of that of the entries if both are 0."""
+    """How many entries fall into each of ``bins`` equal parts of [min, max], of those of the entries if equal."""
     array = _array(x).reshape(-1)
-    low, high = (min, max) if (min, max) != (0, 0) or not array.size else (array.min(), array.max())
+    low, high = (min, max) if min != max or not array.size else (array.min(), array.max())
     if low == high:
         low, high = low - 1, high + 1
     counts = np.histogram(array, bins, (float(low), float(high)))[0].astype(x.dtype)

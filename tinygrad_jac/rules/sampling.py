@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError
-from ..graph import Variable
+from ..graph import Variable, array_of
 from ..spelling import public
-from .elementary import clamp, masked
+from .elementary import clamp, masked, where
 from .products import mT
 from .shaping import moveaxis
 
@@ -114,7 +114,8 @@ def grid_sample(
     for size, g in zip(x.shape[2:], reversed([grid[..., k] for k in range(n)])):
         place = (g + 1) * ((size - 1) / 2) if align_corners else ((g + 1) * size - 1) / 2
         if padding_mode == "border":
-            place = clamp(place, 0, size - 1)
+            # Not clamp alone: at the limits themselves the derivative is 0, as in PyTorch.
+            place = where((place > 0) & (place < size - 1), place, clamp(array_of(place), 0, size - 1))
         values = place.array if isinstance(place, Variable) else place
         first = np.floor(values) if mode == "bilinear" else np.rint(values)
         firsts.append(np.clip(np.nan_to_num(first, nan=-2), -2, size).astype(np.int64))

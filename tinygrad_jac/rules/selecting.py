@@ -270,8 +270,12 @@ def scatter_reduce(x: Any, axis: int, index: Any, src: Any, reduce: str, *, incl
         total = where(kept, x, 0) + _scatter_add(src, at=at)
         return total if reduce == "sum" else total / (arriving + kept)
     # The extrema, found on the arrays; then the mean of the entries that are one, so that they share its cotangent.
-    extrema = np.where(kept, plain(x), -np.inf if reduce == "amax" else np.inf)
+    whole = x.dtype.kind in "iu"
+    low, high = (np.iinfo(x.dtype).min, np.iinfo(x.dtype).max) if whole else (-np.inf, np.inf)
+    extrema = np.where(kept, plain(x), np.asarray(low if reduce == "amax" else high, x.dtype))
     (np.maximum if reduce == "amax" else np.minimum).at(extrema, at.arrays, plain(src))
+    if whole:
+        return like(x, np.where(kept | (arriving > 0), extrema, plain(x)))
     mine, theirs = kept & (plain(x) == extrema), plain(src) == extrema[at.key]
     total = where(mine, x, 0) + _scatter_add(where(theirs, src, 0), at=at)
     return total / (mine + _scatter_add(theirs.astype(x.dtype), at=at))
@@ -565,7 +569,7 @@ def bucketize(x: Any, boundaries: Any, *, out_int32: bool = False, right: bool =
 def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Any:
     """For each element whether it is among the others."""
     found = np.isin(plain(elements), plain(test_elements), assume_unique=assume_unique, invert=invert)
-    return wrap(np.asarray(found))
+    return wrap(np.asarray(found)) if isinstance(elements, Variable) or isinstance(test_elements, Variable) else found
 
 
 # ------------------------------------------------------------------------------------------------ NumPy's names

@@ -151,7 +151,7 @@ def unflatten(x: Any, axis: int, sizes: Any) -> Any:
 @public(np.squeeze)
 def squeeze(x: Any, axis: Any = None) -> Any:
     """Without the axes of size 1: all of them, or those among the axes given. Others stay as they are; a view."""
-    axes = axes_of(axis, x.ndim)
+    axes = () if isinstance(axis, Sequence) and not axis else axes_of(axis, x.ndim)
     return _reshape(x, shape=tuple(n for k, n in enumerate(x.shape, -x.ndim) if n != 1 or k not in axes))
 
 

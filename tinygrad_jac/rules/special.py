@@ -12,6 +12,7 @@ from ..jacobians import Diagonal
 from ..primitive import Primitive, primitive
 from ..spelling import public
 from .elementary import clamp, log, masked, where
+from .precision import in_single
 
 # ------------------------------------------------------------------------------------------------ the error function
 #
@@ -102,7 +103,8 @@ def _in_pieces(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """
 
     def pieces(x: Any) -> Any:
-        x = x if x.dtype.kind == "f" else x.astype(np.float64)
+        if x.dtype.kind != "f":
+            x = x.astype(np.float64)
         flat, size = x.reshape(-1), (1 << 18) // x.itemsize
         parts = [function(flat[k : k + size]) for k in range(0, flat.size, size)]
         return (parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else flat).reshape(x.shape)
@@ -113,13 +115,13 @@ def _in_pieces(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
 _SLOPE = 2 / math.sqrt(math.pi)  # of erf at 0
 
 erf = primitive(
-    "erf", _in_pieces(_erf), elementwise=True, saves="x",
+    "erf", _in_pieces(in_single(_erf)), elementwise=True, saves="x",
     vjp=lambda g, out, x: g * (_SLOPE * np.exp(-x * x)),
     jacobian=lambda out, x: Diagonal(2 / np.sqrt(np.pi) * np.exp(-(x**2))),
     doc="The error function ``2/√π ∫₀ˣ exp(-t²) dt``, to the last digits of the dtype.",
 )
 erfc = primitive(
-    "erfc", _in_pieces(_erfc), elementwise=True, saves="x",
+    "erfc", _in_pieces(in_single(_erfc)), elementwise=True, saves="x",
     vjp=lambda g, out, x: -g * (_SLOPE * np.exp(-x * x)),
     jacobian=lambda out, x: Diagonal(-2 / np.sqrt(np.pi) * np.exp(-(x**2))),
     doc="The complementary error function ``1 - erf(x)``, to the last digits also where that would cancel.",
@@ -154,7 +156,7 @@ def _erfinv(y: Any) -> Any:
 
 
 erfinv = primitive(
-    "erfinv", _in_pieces(_erfinv), elementwise=True, saves="out",
+    "erfinv", _in_pieces(in_single(_erfinv)), elementwise=True, saves="out",
     vjp=lambda g, out, x: g * (np.exp(out * out) / _SLOPE),
     jacobian=lambda out, x: Diagonal(np.sqrt(np.pi) / 2 / np.exp(-(out**2))),
     doc="The inverse of `erf` on (-1, 1); ±inf at ±1, nan beyond.",
@@ -232,7 +234,7 @@ def polygamma(n: int, x: Any) -> Any:
 
 @public()
 def xlogy(x: Any, y: Any) -> Any:
-    """``x log y``, and 0 where x is 0 and y is not positive; both derivatives are 0 there.
+    """``x log y``, and 0 where x is 0 and log y is not finite; both derivatives are 0 there.
 
     Parameters
     ----------
@@ -245,7 +247,7 @@ def xlogy(x: Any, y: Any) -> Any:
     >>> xlogy(tj.tensor([0.0, 2.0]), tj.tensor([0.0, 1.0]))
     tensor([0., 0.])
     """
-    return x * log(where((x == 0) & (y <= 0), 1.0, y))
+    return x * log(where((x == 0) & ((y <= 0) | (y == math.inf)), 1.0, y))
 
 
 @public()

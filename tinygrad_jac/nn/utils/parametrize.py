@@ -6,6 +6,7 @@ A parametrized module gets a class of its own in which the parameter's name is a
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,7 +17,14 @@ from ..containers import ModuleDict, ModuleList
 from ..module import Module
 from ..parameter import Parameter
 
-_kept: dict[tuple[int, str], Any] | None = None  # what was computed, while `cached` is on
+
+class _Cache(threading.local):
+    """What was computed in this thread, by the list of functions that did; None while `cached` is off."""
+
+    kept: dict[ParametrizationList, Any] | None = None
+
+
+_cache = _Cache()
 
 
 class ParametrizationList(ModuleList):
@@ -52,24 +60,23 @@ class ParametrizationList(ModuleList):
 
 @contextmanager
 def cached() -> Iterator[None]:
-    """Compute each parametrized parameter once inside, however often it is read."""
-    global _kept
-    before = _kept
-    _kept = {} if before is None else before
+    """Compute each parametrized parameter once inside, in this thread, however often it is read."""
+    before = _cache.kept
+    _cache.kept = {} if before is None else before
     try:
         yield
     finally:
-        _kept = before
+        _cache.kept = before
 
 
 def _property(name: str) -> property:
     def read(module: Any) -> Any:
-        if _kept is None:
-            return module.parametrizations[name]()
-        key = id(module), name
-        if key not in _kept:
-            _kept[key] = module.parametrizations[name]()
-        return _kept[key]
+        functions, kept = module.parametrizations[name], _cache.kept
+        if kept is None:
+            return functions()
+        if functions not in kept:
+            kept[functions] = functions()
+        return kept[functions]
 
     return property(read, lambda module, value: module.parametrizations[name].assign(value))
 
