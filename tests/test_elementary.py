@@ -461,3 +461,12 @@ def test_two_names_of_one_option_are_refused():
         tj.sum(tj.ones(2, 3), dim=0, axis=1)
     with pytest.raises(TypeError):
         tj.sum(tj.ones(2, 3), dim=0.7)
+
+
+def test_nothing_to_a_negative_power():
+    y = tj.tensor([-1.0, 0.0, 2.0], requires_grad=True)
+    with np.errstate(divide="ignore"):
+        out = 0.0**y
+        out.backward(tj.ones(3))
+    assert out.tolist() == [math.inf, 1.0, 0.0]
+    assert y.grad.tolist() == [-math.inf, 0.0, 0.0]

@@ -16,7 +16,7 @@ from .errors import GradientError, ShapeError
 from .graph import Variable, wrap
 from .modes import mode
 from .spelling import public, sizes_of
-from .tensor import Tensor, _given
+from .tensor import Tensor, array_given
 from .versions import mark_changed
 
 # What means the same everywhere: ``dtype``, in any spelling that NumPy reads; ``requires_grad``; ``device``, which must
@@ -215,7 +215,7 @@ class _OfDtype(type):
     dtype: Any
 
     def __call__(cls, *data: Any) -> Any:
-        return wrap(_given(data, cls.dtype))
+        return wrap(array_given(data, cls.dtype))
 
     def __instancecheck__(cls, instance: Any) -> bool:
         return isinstance(instance, Tensor) and instance.dtype == cls.dtype

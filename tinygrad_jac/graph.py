@@ -282,7 +282,7 @@ def walk_back(
     asked = None if wanted is None else set(wanted)
     nodes = nodes_between(pending, asked)
     leading = None if asked is None else set(nodes)
-    _check_usable(nodes, leading)
+    check_usable(nodes, leading)
     observer = observers.get(threading.get_ident()) if observers else None
     # Whose pending cotangent is known to be ours, to be added to in place; to ask costs more than to add small ones.
     owned: set[Node] = set()
@@ -384,7 +384,7 @@ def check_current(variables: Iterable[Any]) -> None:
                 )
 
 
-def _check_saved(node: Node) -> None:
+def check_saved(node: Node) -> None:
     """Raise where an array that ``node`` saved was changed in place since."""
     residual = node.kwargs.get("residual")
     for array in (node.out, *(node.args or ()), *(residual if isinstance(residual, tuple) else (residual,))):
@@ -399,7 +399,7 @@ def _check_saved(node: Node) -> None:
             )
 
 
-def _check_usable(nodes: Iterable[Node], leading: set[Node] | None) -> None:
+def check_usable(nodes: Iterable[Node], leading: set[Node] | None) -> None:
     """Before any rule runs: every node of which one will run has its saved arrays, unchanged."""
     for node in nodes:
         if node.primitive is None or (node.args is not None and node.order > versions.latest_change):
@@ -411,7 +411,7 @@ def _check_usable(nodes: Iterable[Node], leading: set[Node] | None) -> None:
                 f"the arrays that '{node.name}' saved were released by an earlier backward(); "
                 "give that one retain_graph=True to walk the same graph again"
             )
-        _check_saved(node)
+        check_saved(node)
 
 
 class Handle:

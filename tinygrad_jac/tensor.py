@@ -56,7 +56,7 @@ class Size(tuple[int, ...]):
         return math.prod(self)
 
 
-def _given(data: tuple[Any, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+def array_given(data: tuple[Any, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     """What ``Tensor(…)`` and the classes named after a dtype make of their arguments: sizes, or data."""
     if len(data) == 1 and not isinstance(data[0], (int, Size)):
         if isinstance(data[0], float):
@@ -107,7 +107,7 @@ class Tensor(Variable):
         """``Tensor(data)`` in the default dtype, or ``Tensor(2, 3)`` of that shape; prefer `tensor` and `zeros`."""
         if device is not None:
             devices.on_cpu(device)
-        self.array = _given(data, dtypes.get_default_dtype())
+        self.array = array_given(data, dtypes.get_default_dtype())
         self.node = None
         self.grad = None
         if requires_grad:
@@ -672,7 +672,7 @@ class Tensor(Variable):
 
     def new(self, *data: Any) -> Any:
         """A tensor of this one's dtype, of some sizes or with some data, as `Tensor` reads them."""
-        return wrap(_given(data, self.dtype))
+        return wrap(array_given(data, self.dtype))
 
     def _made(self, array: Any, requires_grad: Any, device: Any) -> Any:
         if device is not None:

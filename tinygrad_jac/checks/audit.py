@@ -99,7 +99,7 @@ def audit(
     place : Place, optional
         Where the op was called.
     """
-    return _Audit(node, index, values, settings or Settings(), place).row(g)
+    return ArgumentAudit(node, index, values, settings or Settings(), place).row(g)
 
 
 # ------------------------------------------------------------------------------------------------ a node, once more
@@ -170,7 +170,7 @@ def jittered(node: Node, size: float, random: np.random.Generator) -> Node:
 # ------------------------------------------------------------------------------------------------ the audit
 
 
-class _Audit:
+class ArgumentAudit:
     """The state of one audit: the node, its copy, and what was found so far."""
 
     def __init__(

@@ -196,7 +196,7 @@ class debug_mode(Observer):
         """The engine refused a changed array: say where the op that saved it was called."""
         for node in sorted(self._known, key=lambda node: -node.order):
             try:
-                graph._check_saved(node)
+                graph.check_saved(node)
             except GradientError as found:
                 if str(found) == str(error):
                     place = self._known[node].place

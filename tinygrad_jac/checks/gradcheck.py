@@ -13,7 +13,7 @@ import numpy as np
 from .. import graph
 from ..graph import Node, Observer
 from . import numerical
-from .audit import Fault, Settings, _Audit
+from .audit import ArgumentAudit, Fault, Settings
 from .diagnosis import Floats, diagnose
 from .evaluation import BLOCK, GradcheckError, Gradient, KinkError, Point, at_index, listed, random_cotangents, same
 
@@ -241,7 +241,7 @@ class _Promises(Observer):
             if parent is None:
                 continue
             try:
-                _Audit(node, index, None, self.settings, None).contracts(np.asarray(g))
+                ArgumentAudit(node, index, None, self.settings, None).contracts(np.asarray(g))
                 self._linear(node, index)
             except Fault as fault:
                 raise GradcheckError(

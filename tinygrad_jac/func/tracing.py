@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import dtypes, versions
 from ..errors import GradientError, ShapeError
-from ..graph import Leaf, Node, Variable, walk_back, wrap
+from ..graph import Leaf, Node, Variable, array_of, walk_back, wrap
 from ..jacobians.base import Shape
 from ..jacobians.links import Links
 from ..modes import enable_grad, mode
@@ -122,7 +122,7 @@ class Trace:
         """Cotangents of all inputs from cotangents of the outputs, in one walk back; None stands for zero."""
         roots = [(t.node, c) for t, c in zip(self.outputs, cotangents) if t.node is not None and c is not None]
         recorded = self.recorded or (mode.recording and any(_is_tracked(c) for _, c in roots))
-        seeds = [(node, _tensor(c) if recorded else _array(c)) for node, c in roots]
+        seeds = [(node, _tensor(c) if recorded else array_of(c)) for node, c in roots]
         wanted: list[Any] = [t.node for t in self.inputs]
         keep = retain_graph or recorded
         found = walk_back(seeds, wanted, retain_graph=keep, create_graph=recorded) if seeds else {}
@@ -132,7 +132,8 @@ class Trace:
         """Tangents of all outputs from tangents of the inputs, along the Jacobian statements; None stands for zero."""
         recorded = self.recorded or (mode.recording and any(_is_tracked(v) for v in tangents))
         links = self.links(recorded)
-        given = {t.node: _tensor(v) if recorded else _array(v) for t, v in zip(self.inputs, tangents) if v is not None}
+        as_given = _tensor if recorded else array_of
+        given = {t.node: as_given(v) for t, v in zip(self.inputs, tangents) if v is not None}
         found = links.push(given, lead)
         return [_or_zeros(found.get(t.node) if t.node else None, lead, t) for t in self.outputs]
 
@@ -229,10 +230,6 @@ def _is_tensor(value: Any) -> bool:
 
 def _is_tracked(value: Any) -> bool:
     return isinstance(value, Variable) and value.node is not None
-
-
-def _array(value: Any) -> Any:
-    return value.array if isinstance(value, Variable) else value
 
 
 def _tensor(value: Any) -> Any:

@@ -72,7 +72,7 @@ class Links:
         self.steps: list[tuple[Node, list[Link]]] = []
         self.met: list[Link] = []
         self._saved: list[np.ndarray[Any, Any]] = []
-        graph._check_usable(nodes, None)
+        graph.check_usable(nodes, None)
         for node in nodes:
             links = []
             for k, parent in enumerate(node.parents):

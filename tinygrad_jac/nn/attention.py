@@ -43,7 +43,7 @@ class MultiheadAttention(Module):
     batch_first : bool
         Whether axes are (batch, positions, features), not (positions, batch, features).
     device : object
-        Accepted and ignored.
+        The CPU, in any spelling, or None; others raise.
     dtype : dtype, optional
 
     Attributes

@@ -150,7 +150,7 @@ class Conv1d(_Forward):
     padding_mode : str
         With what: "zeros", "reflect", "replicate" or "circular".
     device : object
-        Accepted and ignored.
+        The CPU, in any spelling, or None; others raise.
     dtype : dtype, optional
 
     Raises
@@ -179,7 +179,7 @@ class Conv2d(_Forward):
     padding_mode : str
         With what: "zeros", "reflect", "replicate" or "circular".
     device : object
-        Accepted and ignored.
+        The CPU, in any spelling, or None; others raise.
     dtype : dtype, optional
 
     Raises
@@ -229,7 +229,7 @@ class ConvTranspose2d(_Transposed):
     padding_mode : str
         "zeros".
     device : object
-        Accepted and ignored.
+        The CPU, in any spelling, or None; others raise.
     dtype : dtype, optional
 
     Raises

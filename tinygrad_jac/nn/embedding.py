@@ -25,11 +25,11 @@ class Embedding(Module):
     norm_type : float
         The norm that ``max_norm`` is about.
     scale_grad_by_freq : bool
-        Divide a vector's gradient by how often its index comes in the batch.
+        Not supported: True raises NotImplementedError.
     sparse : bool
         Accepted and ignored: gradients are dense.
     device : object
-        Accepted and ignored.
+        The CPU, in any spelling, or None; others raise.
     dtype : dtype, optional
 
     Attributes

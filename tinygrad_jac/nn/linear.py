@@ -32,7 +32,7 @@ class Linear(Module):
     bias : bool
         Whether b is there.
     device : object
-        Accepted and ignored.
+        The CPU, in any spelling, or None; others raise.
     dtype : dtype, optional
 
     Attributes
@@ -78,7 +78,7 @@ class Bilinear(Module):
     in1_features, in2_features, out_features : int
     bias : bool
     device : object
-        Accepted and ignored.
+        The CPU, in any spelling, or None; others raise.
     dtype : dtype, optional
 
     Attributes

@@ -49,7 +49,7 @@ class _OverBatch(_Affine):
     track_running_stats : bool
         Whether running statistics are kept, for `eval`; without them, the batch's are used there too.
     device : object
-        Accepted and ignored.
+        The CPU, in any spelling, or None; others raise.
     dtype : dtype, optional
     bias : bool
 
@@ -149,7 +149,7 @@ class BatchNorm2d(_BatchNorm):
     track_running_stats : bool
         Whether running statistics are kept; without them, the batch's are used in evaluation too.
     device : object
-        Accepted and ignored.
+        The CPU, in any spelling, or None; others raise.
     dtype : dtype, optional
     bias : bool
 
@@ -235,7 +235,7 @@ class LayerNorm(_OverTrailing):
     elementwise_affine, bias : bool
         Whether there are a weight and a bias for each entry.
     device : object
-        Accepted and ignored.
+        The CPU, in any spelling, or None; others raise.
     dtype : dtype, optional
     """
 
@@ -265,7 +265,7 @@ class RMSNorm(_OverTrailing):
     elementwise_affine : bool
         Whether there is a weight for each entry.
     device : object
-        Accepted and ignored.
+        The CPU, in any spelling, or None; others raise.
     dtype : dtype, optional
     """
 
@@ -291,7 +291,7 @@ class GroupNorm(_Affine):
     affine, bias : bool
         Whether there are a weight and a bias for each channel.
     device : object
-        Accepted and ignored.
+        The CPU, in any spelling, or None; others raise.
     dtype : dtype, optional
 
     Raises

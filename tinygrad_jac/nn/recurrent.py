@@ -265,7 +265,7 @@ class RNN(RNNBase):
     bidirectional : bool
         Whether there is a second direction, from the last time to the first.
     device : object
-        Accepted and ignored.
+        The CPU, in any spelling, or None; others raise.
     dtype : dtype, optional
 
     Attributes
@@ -416,7 +416,7 @@ class RNNCell(RNNCellBase):
     bias : bool
     nonlinearity : {"tanh", "relu"}
     device : object
-        Accepted and ignored.
+        The CPU, in any spelling, or None; others raise.
     dtype : dtype, optional
 
     Examples

@@ -99,7 +99,7 @@ class TransformerEncoderLayer(_Layer):
     bias : bool
         Whether linear layers and normalisations have one.
     device : object
-        Accepted and ignored.
+        The CPU, in any spelling, or None; others raise.
     dtype : dtype, optional
 
     Raises

@@ -67,11 +67,11 @@ power = primitive(
 ufuncs[np.power] = power
 pow = power
 remainder = primitive(
-    "remainder", np.remainder, elementwise=True, saves="out x y",
+    "remainder", np.remainder, elementwise=True, saves={"x": "", "y": "x y"},
     vjp=(lambda g, out, x, y: g,
          lambda g, out, x, y: -g * np.floor_divide(x, y)),
     jacobian=(lambda out, x, y: Identity(x.shape),
-              lambda out, x, y: Diagonal(-np.round((x - out) / y))),
+              lambda out, x, y: Diagonal(-np.round((x - np.remainder(x, y)) / y))),
     doc="``x - n y`` with the quotient n rounded down; n has derivative 0.",
 )
 fmod = primitive(
@@ -139,7 +139,7 @@ def _one_less(y: Any) -> Any:
 def _log_of_base(x: Any, y: Any) -> Any:
     """log x, and 0 where x is 0 and y is not negative: there 0^y does not change with y."""
     if isinstance(x, (int, float)):
-        return math.log(x) if x > 0 else math.nan if x else 0.0
+        return math.log(x) if x > 0 else math.nan if x else np.where(y >= 0, 0.0, -math.inf).astype(y.dtype)
     return np.log(np.where((x == 0) & (y >= 0), 1.0, x))
 
 
@@ -205,8 +205,8 @@ reciprocal = primitive(
 ufuncs[np.reciprocal] = reciprocal
 hypot = primitive(
     "hypot", np.hypot, elementwise=True, saves="out x y",
-    vjp=(lambda g, out, x, y: g * (x / _or_infinity(out)),
-         lambda g, out, x, y: g * (y / _or_infinity(out))),
+    vjp=(lambda g, out, x, y: g * (x / or_infinity(out)),
+         lambda g, out, x, y: g * (y / or_infinity(out))),
     jacobian=(lambda out, x, y: Diagonal(np.cos(np.arctan2(y, x)) * (out > 0)),
               lambda out, x, y: Diagonal(np.sin(np.arctan2(y, x)))),
     doc="``sqrt(x² + y²)`` without overflow; by convention the derivative at (0, 0) is 0, as that of a norm.",
@@ -227,8 +227,8 @@ def logaddexp2(x: Any, y: Any) -> Any:
     return logaddexp(x * _LN2, y * _LN2) / _LN2
 
 
-def _or_infinity(r: Any) -> Any:
-    """r, and infinity where it is 0: what is divided by it becomes 0."""
+def or_infinity(r: Any) -> Any:
+    """r, and infinity where it is 0: what is divided by it becomes 0, the subgradient that PyTorch takes there."""
     return np.where(r == 0, math.inf, r)
 
 # ------------------------------------------------------------------------------------------------ trigonometry
@@ -265,8 +265,8 @@ arctan = primitive(
 )
 arctan2 = primitive(
     "atan2", np.arctan2, elementwise=True, saves="out y x",
-    vjp=(lambda g, out, y, x: g * (x / _or_infinity(x * x + y * y)),
-         lambda g, out, y, x: -g * (y / _or_infinity(x * x + y * y))),
+    vjp=(lambda g, out, y, x: g * (x / or_infinity(x * x + y * y)),
+         lambda g, out, y, x: -g * (y / or_infinity(x * x + y * y))),
     jacobian=(lambda out, y, x: Diagonal(np.cos(out) / np.where(np.hypot(x, y) > 0, np.hypot(x, y), np.inf)),
               lambda out, y, x: Diagonal(-np.sin(out) / np.where(np.hypot(x, y) > 0, np.hypot(x, y), np.inf))),
     doc="The angle of the point (x, y), the ordinate given first; by convention the derivative at (0, 0) is 0.",

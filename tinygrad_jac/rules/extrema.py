@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Variable, wrap
+from ..graph import Variable, array_of, wrap
 from ..jacobians import Diagonal
 from ..primitive import primitive
 from ..spelling import axes_of, axis_of, public
 from .elementary import maximum, minimum
-from .reductions import _array, _kept, _refuse_empty, _refuse_integers, _unrecorded, spread, totals
+from .reductions import _kept, _refuse_empty, _refuse_integers, _unrecorded, spread, totals
 from .results import MinMax, ValuesIndices
 from .shaping import swapaxes
 
@@ -244,7 +244,7 @@ def nanquantile(
 
 def _quantile(name: str, x: Any, q: Any, axis: Any, keepdims: bool, interpolation: str, skip: bool) -> Any:
     _refuse_integers(name, x)
-    parts = np.asarray(_array(q), x.dtype)
+    parts = np.asarray(array_of(q), x.dtype)
     if not ((parts >= 0) & (parts <= 1)).all():
         raise ValueError(f"{name}: parts are within [0, 1], not {parts}")
     rounding: dict[str, Any] = {"linear": None, "midpoint": None}
@@ -255,7 +255,7 @@ def _quantile(name: str, x: Any, q: Any, axis: Any, keepdims: bool, interpolatio
     at = -1 if axis is None else axis_of(axis, ndim)
     x = x.reshape(-1) if axis is None or not ndim else swapaxes(x, at, -1)
     _refuse_empty(name, x, (-1,))
-    array = _array(x)
+    array = array_of(x)
     missing = np.isnan(array).sum(-1, keepdims=True)
     order = np.argsort(array, axis=-1)  # nan is sorted to the end
     count = array.shape[-1] - missing if skip else np.full_like(missing, array.shape[-1])
@@ -283,7 +283,7 @@ def _pick(name: str, position: Any, x: Any, axis: Any, keepdims: bool) -> Any:
         return ValuesIndices(amax(x, axis), argmax(x))
     axis = axis_of(axis, x.ndim)
     _refuse_empty(name, x, (axis,))
-    index = position(_array(x), axis)
+    index = position(array_of(x), axis)
     values = np.take_along_axis(x, index, axis)
     if not keepdims:
         index = np.squeeze(index, axis)

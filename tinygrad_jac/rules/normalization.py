@@ -15,7 +15,7 @@ import numpy as np
 from .. import sums
 from ..dtypes import get_default_dtype
 from ..errors import ShapeError
-from ..graph import Variable
+from ..graph import Variable, array_of
 from ..jacobians import DiagPlusLowRank
 from ..primitive import primitive
 from ..spelling import axis_of, public
@@ -378,7 +378,7 @@ def _by_running(
     """x standardised by given statistics, which are constants: one multiplication and one addition for each entry."""
     if mean is None or var is None:
         raise ValueError(f"{name}: running_mean and running_var are needed where the batch's own are not used")
-    centre, spread = (_array(a).astype(x.dtype, copy=False) for a in (mean, var))
+    centre, spread = (array_of(a).astype(x.dtype, copy=False) for a in (mean, var))
     scale = 1 / np.sqrt(spread + eps)
     if weight is not None:
         scale = weight * scale
@@ -390,7 +390,7 @@ def _update(running_mean: Any, running_var: Any, x: Any, axis: tuple[int, ...], 
     """Move the running statistics, in place, towards those of a batch; their variance is the unbiased one."""
     if running_mean is None and running_var is None:
         return
-    values = _array(x)
+    values = array_of(x)
     n = math.prod(values.shape[a] for a in axis)
     centre = np.add.reduce(values, axis=axis, keepdims=True) / n
     centred = values - centre
@@ -398,13 +398,9 @@ def _update(running_mean: Any, running_var: Any, x: Any, axis: tuple[int, ...], 
     spread = np.add.reduce(centred, axis=axis) / (n - 1)
     for running, found in ((running_mean, centre), (running_var, spread)):
         if running is not None:
-            array = _array(running)
+            array = array_of(running)
             array += momentum * (found.reshape(-1, array.size).mean(0) - array)
             mark_changed(array)
-
-
-def _array(x: Any) -> Any:
-    return x.array if isinstance(x, Variable) else x
 
 
 @public()

@@ -9,25 +9,27 @@ import numpy as np
 
 from ..dtypes import get_default_dtype
 from ..errors import ShapeError
+from ..graph import array_of
 from ..jacobians import Diagonal
 from ..primitive import primitive
 from ..spelling import axes_of, axis_of, public
+from .elementary import or_infinity
 from .extrema import amax, amin
 from .precision import in_single
-from .reductions import _array, _cast, _or_infinity, _refuse_integers, _unit, spread, sum, totals
+from .reductions import _cast, _refuse_integers, _unit, spread, sum, totals
 
 _logsumexp = primitive(
     "logsumexp", in_single(lambda x, *, axis, keepdims: _log_of_sum(x, axis, keepdims)), saves="x residual",
     residual=lambda out, x, *, axis, keepdims: _sum_of_exp(x, axis),
     vjp=lambda g, out, x, *, axis, keepdims, residual:
-        spread(g, x, axis, keepdims) * (np.exp(x - residual[0]) / _or_infinity(residual[1])),
+        spread(g, x, axis, keepdims) * (np.exp(x - residual[0]) / or_infinity(residual[1])),
     jacobian=lambda out, x, *, axis, keepdims, residual: totals(x.shape, axis, out.shape) @ Diagonal(_softmax(x, axis)),
     doc="log Σ exp x, without overflow. ∂/∂x = softmax(x); 0 where all x are -inf.",
 )
 _norm = primitive(
     "norm", in_single(lambda x, *, axis, keepdims: np.sqrt(np.add.reduce(x * x, axis=axis, keepdims=keepdims))),
     saves="out x",
-    vjp=lambda g, out, x, *, axis, keepdims: spread(g / _or_infinity(out), x, axis, keepdims) * x,
+    vjp=lambda g, out, x, *, axis, keepdims: spread(g / or_infinity(out), x, axis, keepdims) * x,
     jacobian=lambda out, x, *, axis, keepdims: totals(x.shape, axis, out.shape) @ Diagonal(_unit(x, axis)),
     doc="√Σx²: ∂/∂x = x / ‖x‖, the unit vector in its direction; by convention 0 where x is 0.",
 )
@@ -35,7 +37,7 @@ _norm = primitive(
 
 def _sum_of_exp(x: Any, axis: tuple[int, ...]) -> tuple[Any, Any]:
     """The largest entry (0 if it is -inf), a constant, and Σ exp(x - that), which is at least 1 (or 0)."""
-    top = np.maximum.reduce(_array(x), axis=axis, keepdims=True, initial=-math.inf)
+    top = np.maximum.reduce(array_of(x), axis=axis, keepdims=True, initial=-math.inf)
     top = np.where(top == -math.inf, 0.0, top)
     return top, np.exp(x - top).sum(axis=axis, keepdims=True)
 

@@ -13,10 +13,11 @@ import numpy as np
 
 from ..dtypes import get_default_dtype
 from ..errors import ShapeError
-from ..graph import Variable, wrap
+from ..graph import Variable, array_of, wrap
 from ..jacobians import Diagonal, Jacobian, Selection
 from ..primitive import primitive
 from ..spelling import axes_of, public, unrecorded
+from .elementary import or_infinity
 from .precision import in_single
 from .shaping import swapaxes
 
@@ -52,11 +53,6 @@ def _count(x: Any, axis: tuple[int, ...]) -> int:
     return math.prod(x.shape if len(axis) == x.ndim else [x.shape[a] for a in axis])
 
 
-def _or_infinity(x: Any) -> Any:
-    """x, and infinity where it is 0: what is divided by it becomes 0, the subgradient that PyTorch takes there."""
-    return np.where(x == 0, math.inf, x)
-
-
 def _refuse_integers(name: str, x: Any) -> None:
     if x.dtype.kind in "biu":
         raise TypeError(f"{name} of {x.dtype} entries is not an integer: convert them first, as with .float()")
@@ -76,13 +72,9 @@ def _addable(x: Any, dtype: Any) -> Any:
     return _cast(x, np.int64 if dtype is None and x.dtype.kind == "u" else dtype)
 
 
-def _array(x: Any) -> Any:
-    return x.array if isinstance(x, Variable) else x
-
-
 def _unrecorded(function: Any, x: Any, **params: Any) -> Any:
     """A function without a derivative: of a Tensor a Tensor, computed on the array."""
-    out = function(_array(x), **params)
+    out = function(array_of(x), **params)
     return wrap(np.asarray(out)) if isinstance(x, Variable) else out
 
 
@@ -110,7 +102,7 @@ _var = primitive(
 _std = primitive(
     "std", in_single(lambda x, *, axis, dof, keepdims: np.sqrt(_squares(x, axis, keepdims) / dof)), saves="out x",
     vjp=lambda g, out, x, *, axis, dof, keepdims:
-        spread(g / (dof * _or_infinity(out)), x, axis, keepdims) * (x - _mean(x, axis=axis, keepdims=True)),
+        spread(g / (dof * or_infinity(out)), x, axis, keepdims) * (x - _mean(x, axis=axis, keepdims=True)),
     jacobian=lambda out, x, *, axis, dof, keepdims:
         totals(x.shape, axis, out.shape) @ Diagonal(_unit(x - x.mean(axis, keepdims=True), axis) / math.sqrt(dof)),
     doc="√var: ∂/∂x = (x - μ) / (dof · std), by convention 0 where all entries are equal.",
@@ -336,10 +328,10 @@ isclose = unrecorded(np.isclose, doc="Entry by entry whether |x - y| ≤ atol + 
 @public(np.allclose)
 def allclose(x: Any, y: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
     """Whether `isclose` holds of all entries: a Python bool."""
-    return bool(np.allclose(_array(x), _array(y), rtol=rtol, atol=atol, equal_nan=equal_nan))
+    return bool(np.allclose(array_of(x), array_of(y), rtol=rtol, atol=atol, equal_nan=equal_nan))
 
 
 @public(np.array_equal)
 def array_equal(x: Any, y: Any, equal_nan: bool = False) -> bool:
     """Whether shapes and all entries are equal: a Python bool. PyTorch's ``equal``."""
-    return np.array_equal(_array(x), _array(y), equal_nan=equal_nan)
+    return np.array_equal(array_of(x), array_of(y), equal_nan=equal_nan)

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Variable, wrap
+from ..graph import Variable, array_of, wrap
 from ..jacobians import BlockDiag, Diagonal, Identity, Jacobian, Kron
 from ..primitive import primitive
 from ..spelling import axes_of, axis_of, public
 from .extrema import amax, argmax
 from .norms import logsumexp
-from .reductions import _addable, _array, spread, sum, totals
+from .reductions import _addable, spread, sum, totals
 from .results import ValuesIndices
 from .shaping import clone, moveaxis, swapaxes
 
@@ -140,7 +140,7 @@ def cummin(x: Any, axis: int) -> ValuesIndices:
 
 
 def _running(better: np.ufunc, x: Any, axis: int) -> ValuesIndices:
-    k, array = axis_of(axis, x.ndim), _array(x)
+    k, array = axis_of(axis, x.ndim), array_of(x)
     if not x.ndim:
         return ValuesIndices(amax(x), argmax(x))
     best = better.accumulate(array, axis=k)
@@ -188,7 +188,7 @@ def trapezoid(y: Any, x: Any = None, *, dx: Any = 1, axis: int = -1) -> Any:
 @public()
 def histc(x: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
     """How many entries fall into each of ``bins`` equal parts of [min, max], of those of the entries if equal."""
-    array = _array(x).reshape(-1)
+    array = array_of(x).reshape(-1)
     low, high = (min, max) if min != max or not array.size else (array.min(), array.max())
     if low == high:
         low, high = low - 1, high + 1
