@@ -525,3 +525,11 @@ def test_cross_entropy_of_integers():
     for target in (tj.tensor([0, 1]), tj.tensor([[0.5, 0.5], [1.0, 0.0]])):
         with pytest.raises(TypeError, match=r"logits are floats, not int64: convert them, as with \.float\(\)"):
             L.cross_entropy(tj.tensor([[1, 2], [3, 4]]), target)
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (2, 1), (1, 1), (2,)])
+def test_a_variance_for_several_entries(shape):
+    x, target, var = kit.randn(2, 3), kit.randn(2, 3, seed=1), kit.positive(*shape, seed=2)
+    spread = var[:, None] if shape == (2,) else var
+    found = L.gaussian_nll_loss(tj.tensor(x), tj.tensor(target), tj.tensor(var)).item()
+    assert found == pytest.approx(float(np.mean(np.log(spread) / 2 + (x - target) ** 2 / (2 * spread))), rel=1e-12)

@@ -598,7 +598,7 @@ def gaussian_nll_loss(
     ----------
     x, target : arrays of shapes that broadcast
     var : array or float
-        The variance, no less than ``eps``: of the shape of ``x``, or with 1 for the last size or without it.
+        The variance, no less than ``eps``: of the shape of ``x``, with 1 for some sizes, or without the last.
     full : bool
         Whether the constant log(2π)/2 is added.
     eps : float
@@ -615,8 +615,11 @@ def gaussian_nll_loss(
         var = np.full(x.shape, var, x.dtype)
     if var.shape == x.shape[:-1] != x.shape:
         var = var.reshape(*var.shape, 1)
-    elif var.shape not in (x.shape, (*x.shape[:-1], 1)):
-        raise ShapeError(f"gaussian_nll_loss: var of shape {var.shape} must have the input's shape, {x.shape}")
+    elif var.ndim != x.ndim or any(m not in (n, 1) for m, n in zip(var.shape, x.shape)):
+        raise ShapeError(
+            f"gaussian_nll_loss: var of shape {var.shape} does not fit the input's, {x.shape}: it may have 1 for some of "
+            "the sizes, or lack the last"
+        )
     values = _array(var)
     if (values < 0).any():
         raise ValueError(f"gaussian_nll_loss: a variance is negative, {values.min():g}")
