@@ -617,8 +617,8 @@ def gaussian_nll_loss(
         var = var.reshape(*var.shape, 1)
     elif var.ndim != x.ndim or any(m not in (n, 1) for m, n in zip(var.shape, x.shape)):
         raise ShapeError(
-            f"gaussian_nll_loss: var of shape {var.shape} does not fit the input's, {x.shape}: it may have 1 for some of "
-            "the sizes, or lack the last"
+            f"gaussian_nll_loss: var of shape {var.shape} does not fit the input's, {x.shape}: it may have 1 for some "
+            "of the sizes, or lack the last"
         )
     values = _array(var)
     if (values < 0).any():
