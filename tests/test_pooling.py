@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import kit
 import numpy as np
 import pytest
@@ -207,6 +209,28 @@ def test_interpolate_by_hand():
     assert np.array_equal(P.interpolate(x, scale_factor=2), [[[1, 1, 2, 2]]])
     assert np.array_equal(P.interpolate(x, size=3), [[[1, 1, 2]]])
     assert np.array_equal(P.interpolate(x, size=1), [[[1]]])
+    assert np.array_equal(P.interpolate(x, size=4, mode="linear"), [[[1, 1.25, 1.75, 2]]])
+    assert np.array_equal(P.interpolate(x, size=3, mode="linear", align_corners=True), [[[1, 1.5, 2]]])
+
+
+@pytest.mark.parametrize("align_corners", [None, True])
+@pytest.mark.parametrize("mode, shape, size", [
+    ("linear", (2, 1, 3), 5), ("linear", (1, 2, 5), 2), ("bilinear", (1, 2, 2, 3), (4, 3)), ("bilinear", (1, 1, 3, 3), 1),
+    ("trilinear", (1, 1, 2, 2, 2), (3, 1, 4)),
+])  # fmt: skip
+def test_linear_interpolation(mode, shape, size, align_corners):
+    kit.check(lambda x: P.interpolate(x, size, mode=mode, align_corners=align_corners), kit.randn(*shape))
+    # A linear function is met exactly between the corners.
+    if align_corners and 1 not in np.atleast_1d(size):
+        sizes = np.broadcast_to(size, len(shape) - 2)
+        old, new = (np.ix_(*(np.linspace(0, 1, n) for n in s)) for s in (shape[2:], sizes))
+        plane = [
+            np.broadcast_to(sum((k + 1) * t for k, t in enumerate(grid)), s)
+            for grid, s in ((old, shape[2:]), (new, tuple(sizes)))
+        ]
+        np.testing.assert_allclose(
+            P.interpolate(plane[0][None, None], size, mode=mode, align_corners=True)[0, 0], plane[1], rtol=1e-12
+        )
 
 
 # ------------------------------------------------------------------------------------------------ errors
@@ -237,6 +261,8 @@ def test_empty_batch():
         (lambda x: P.adaptive_avg_pool2d(x, 0), ValueError, r"output_size must .* at least 1"),
         (lambda x: P.adaptive_max_pool1d(x, 2), ShapeError, r"adaptive_max_pool1d takes .* not one of shape"),
         (lambda x: P.interpolate(x, 2, mode="bicubic"), ValueError, r"not mode='bicubic'"),
+        (lambda x: P.interpolate(x, 2, align_corners=True), ValueError, r"an option of the linear modes"),
+        (lambda x: P.interpolate(x, 2, mode="linear"), ShapeError, r"\(1, 2, 4, 4\).* takes mode='bilinear'"),
         (lambda x: P.interpolate(x), ValueError, r"either size or scale_factor"),
         (lambda x: P.interpolate(x[0, 0], 2), ShapeError, r"not one of shape \(4, 4\)"),
     ],
@@ -327,3 +353,21 @@ def resampled(functional, x, options):
     import torch
 
     return functional.interpolate(torch.tensor(x), **options).numpy()
+
+
+@pytest.mark.peers
+@given(
+    sizes=st.lists(st.integers(1, 6), min_size=1, max_size=3), scale=st.floats(0.3, 3.5),
+    align_corners=st.sampled_from([None, False, True]), recompute=st.booleans(),
+)  # fmt: skip
+@settings(max_examples=60)
+def test_linear_interpolation_against_pytorch(sizes, scale, align_corners, recompute):
+    functional = pytest.importorskip("torch").nn.functional
+    x, mode = kit.randn(2, 1, *sizes), ("linear", "bilinear", "trilinear")[len(sizes) - 1]
+    for options in (
+        dict(size=tuple(max(1, int(n * scale)) for n in sizes)),
+        dict(scale_factor=max(scale, 1.001 / min(sizes)), recompute_scale_factor=recompute),
+    ):
+        options.update(mode=mode, align_corners=align_corners)
+        ours, theirs = (functools.partial(f, **options) for f in (P.interpolate, functional.interpolate))
+        kit.compare_with_torch(ours, theirs, x)

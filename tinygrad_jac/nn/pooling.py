@@ -159,7 +159,7 @@ class AdaptiveMaxPool2d(_AdaptiveMaxPool):
 
 
 class Upsample(Thin):
-    """Images in another size, each entry taken from the nearest place.
+    """Images in another size, each entry taken from the nearest place, or from between its neighbours.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ class Upsample(Thin):
     scale_factor : float or sequence of float, optional
         One of the two says what the output's size is.
     mode : str
-        "nearest".
+        "nearest"; "linear", "bilinear" or "trilinear", by the number of spatial axes.
     align_corners, recompute_scale_factor : bool, optional
         As of `tinygrad_jac.nn.functional.interpolate`.
     """

@@ -407,12 +407,30 @@ def adaptive_max_pool2d(x: Any, output_size: Any, return_indices: bool = False) 
 # ------------------------------------------------------------------------------------------------ resampling
 
 
+_LINEAR = ("linear", "bilinear", "trilinear")
+
+
+def _between(x: Any, axis: int, m: int, step: float | None, scale: float) -> Any:
+    """m entries along an axis, each from its two neighbours: ``step`` apart from corner to corner, or by the scale."""
+    n = x.shape[axis]
+    places = np.arange(m) * step if step is not None else np.maximum((np.arange(m) + 0.5) / scale - 0.5, 0)
+    places = np.minimum(places, n - 1)
+    first = places.astype(np.int64)
+    share = (places - first).astype(x.dtype).reshape(-1, *(1,) * (x.ndim - axis - 1))
+    before, after = (x[(slice(None),) * axis + (k,)] for k in (first, np.minimum(first + 1, n - 1)))
+    return (1 - share) * before + share * after
+
+
 @public()
 def interpolate(
     x: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None,
     recompute_scale_factor: bool | None = None,
 ) -> Any:
-    """An image in another size, each entry taken from the nearest place of the given one.
+    """An image in another size, each entry taken from the nearest place of the given one, or from between two.
+
+    Along an axis of n entries, entry i of m lies at ``(i + 1/2) / scale - 1/2``, and no further outside than the first
+    and the last; with ``align_corners`` at ``i (n - 1) / (m - 1)``. A linear mode weighs the two entries around that
+    place by how near they are, along one axis after the other.
 
     Parameters
     ----------
@@ -420,21 +438,24 @@ def interpolate(
     size : int or sequence of int
     scale_factor : number or sequence of numbers
         Instead of ``size``; the size is rounded down.
-    mode : {"nearest"}
-    align_corners : None
-        Has no meaning for ``mode="nearest"``.
+    mode : {"nearest", "linear", "bilinear", "trilinear"}
+        The last three are one thing, named by the number of spatial axes.
+    align_corners : bool, optional
+        Whether the first and the last entries stay where they are; of the linear modes.
     recompute_scale_factor : bool, optional
         Take the ratio of the sizes for the scale, not ``scale_factor`` itself.
 
     Returns
     -------
     array of shape (batch, channels, *size)
-        Entry i comes from floor(i / scale).
+        Of ``"nearest"``, entry i comes from floor(i / scale).
 
     Raises
     ------
     ValueError
-        Both or neither of ``size`` and ``scale_factor`` are given, or another mode.
+        Both or neither of ``size`` and ``scale_factor`` are given, another mode, or ``align_corners`` for "nearest".
+    ShapeError
+        The mode is for another number of axes.
 
     Examples
     --------
@@ -442,15 +463,21 @@ def interpolate(
     >>> from tinygrad_jac.rules.pooling import interpolate
     >>> interpolate(tj.tensor([[[1.0, 2.0]]]), scale_factor=2)
     tensor([[[1., 1., 2., 2.]]])
+    >>> interpolate(tj.tensor([[[1.0, 2.0]]]), scale_factor=2, mode="linear")
+    tensor([[[1.0000, 1.2500, 1.7500, 2.0000]]])
     """
     ndim = x.ndim - 2
-    if mode != "nearest" or align_corners is not None:
-        raise ValueError(f"interpolate knows mode='nearest' without align_corners, not mode={mode!r}, "
-                         f"align_corners={align_corners}")
+    if mode != "nearest" and mode not in _LINEAR:
+        raise ValueError(f"interpolate knows mode='nearest', {', '.join(map(repr, _LINEAR))}, not mode={mode!r}")
+    if mode == "nearest" and align_corners is not None:
+        raise ValueError("interpolate: align_corners is an option of the linear modes, not of mode='nearest'")
     if (size is None) == (scale_factor is None):
         raise ValueError("interpolate takes either size or scale_factor")
     if ndim not in (1, 2, 3):
         raise ShapeError(f"interpolate takes an input of axes (batch, channels, *sizes), not one of shape {x.shape}")
+    if mode != "nearest" and mode != _LINEAR[ndim - 1]:
+        raise ShapeError(f"interpolate: mode={mode!r} does not fit an input of shape {x.shape}: with {ndim} axes after "
+                         f"the first two it takes mode={_LINEAR[ndim - 1]!r}")
     sizes = x.shape[2:]
     if size is None:
         given = scale_factor if isinstance(scale_factor, (tuple, list)) else (scale_factor,) * ndim
@@ -460,6 +487,11 @@ def interpolate(
         wanted = per_axis(size, ndim, "size", 1)
     if size is not None or recompute_scale_factor:
         scales = [m / n for n, m in zip(sizes, wanted)]
+    if mode != "nearest":
+        for axis, (n, m, s) in enumerate(zip(sizes, wanted, scales), 2):
+            if m != n:  # else PyTorch too takes the entries as they are, whatever the scale
+                x = _between(x, axis, m, (n - 1) / max(m - 1, 1) if align_corners else None, s)
+        return x if wanted != sizes else clone(x)
     if all(m % n == 0 and (s == m // n or m // n < 3) for n, m, s in zip(sizes, wanted, scales)):
         if wanted == sizes:
             return clone(x)
