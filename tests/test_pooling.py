@@ -215,8 +215,8 @@ def test_interpolate_by_hand():
 
 @pytest.mark.parametrize("align_corners", [None, True])
 @pytest.mark.parametrize("mode, shape, size", [
-    ("linear", (2, 1, 3), 5), ("linear", (1, 2, 5), 2), ("bilinear", (1, 2, 2, 3), (4, 3)), ("bilinear", (1, 1, 3, 3), 1),
-    ("trilinear", (1, 1, 2, 2, 2), (3, 1, 4)),
+    ("linear", (2, 1, 3), 5), ("linear", (1, 2, 5), 2), ("bilinear", (1, 2, 2, 3), (4, 3)),
+    ("bilinear", (1, 1, 3, 3), 1), ("trilinear", (1, 1, 2, 2, 2), (3, 1, 4)),
 ])  # fmt: skip
 def test_linear_interpolation(mode, shape, size, align_corners):
     kit.check(lambda x: P.interpolate(x, size, mode=mode, align_corners=align_corners), kit.randn(*shape))
