@@ -272,3 +272,12 @@ def test_arguments_that_nobody_reads_are_refused():
     for call in (lambda: F.relu(x, 1, 2, 3), lambda: F.softmax(x, dims=0), lambda: F.softmax(x, 0, axis=1)):
         with pytest.raises(TypeError):
             call()
+
+
+@pytest.mark.parametrize("function", [a.softplus, a.silu, lambda x: a.logsigmoid(-x)])
+def test_far_in_the_tail_the_statement_does_not_cancel(function):
+    for entries in ([-12.0], [-14.0, -13.9, -13.8], [-40.0]):
+        x = tj.tensor(entries, dtype=tj.float64, requires_grad=True)
+        with tj.debug_mode() as report:
+            function(x).sum().backward()
+        assert report.ok

@@ -496,3 +496,10 @@ def test_programs_give_what_pytorchs_do(expression):
             return type(error)
 
     assert found(tj) == found(torch)
+
+
+def test_a_pass_over_a_loader_has_a_length():
+    batches = iter(d.DataLoader(range(7), batch_size=2))
+    assert len(batches) == 4
+    assert next(batches).tolist() == [0, 1]
+    assert [b.tolist() for b in batches] == [[2, 3], [4, 5], [6]]

@@ -968,3 +968,16 @@ class TestTheDrawing:
             run = subprocess.run(["dot", "-Tsvg"], input=self.drawn(faulty).to_dot(), capture_output=True, text=True)
             assert run.returncode == 0, run.stderr
             assert "<svg" in run.stdout
+
+
+def test_a_statement_that_is_no_structure_is_named():
+    doubled = tj.primitive(
+        "doubled here", lambda x: 2 * x, vjp=lambda g, out, x: 2 * g, jacobian=lambda out, x: 2 * np.eye(3)
+    )
+    try:
+        with pytest.raises(tj.GradientError, match=r"'doubled here' for 'x' returned a ndarray.*Dense"):
+            tj.func.jvp(doubled, (tj.ones(3),), (tj.ones(3),))
+    finally:
+        from tinygrad_jac.primitive import registry
+
+        del registry["doubled here"]

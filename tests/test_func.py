@@ -637,7 +637,10 @@ def test_vmap_maps_and_stacks():
     assert (one.shape, two.shape) == ((3, 5), (5,))
     pair = vmap(lambda d, s: d["a"] * s + d["b"], in_dims=({"a": 0, "b": None}, None))({"a": x, "b": t(X)}, t(2.0))
     close(pair.array, 2 * B + X, EXACT, "nested in_dims")
-    close(vmap(lambda x, k=None: x + k)(x, k=x).array, 2 * B, 0, "keywords are mapped along axis 0")
+    close(vmap(lambda x, k=None: x + k)(x, k=x[0]).array, B + B[0], 0, "keywords are shared, as in PyTorch")
+    close(vmap(lambda x, scale: x * scale)(x, scale=2.0).array, 2 * B, 0, "whatever they are")
+    one, two = vmap(lambda x, c: (x * 2, c), in_dims=(0, None), out_dims=(0, None))(x, t(X))
+    assert (one.shape, two.shape) == ((5, 3), X.shape)
     outer = vmap(vmap(tj.mul, (None, 0)), (0, None))(t(X), t(B[0]))
     close(outer.array, np.outer(X, B[0]), EXACT, "nested vmap")
     assert type(vmap(lambda x: x * 2)(B)) is np.ndarray
@@ -674,7 +677,7 @@ def test_vmap_errors():
         (lambda: vmap(tj.mul)(x, 2.0), "for a float, which has no axes"),
         (lambda: vmap(tj.mul, in_dims=(0,))(x, x), "does not fit"),
         (lambda: vmap(tj.sin)(t(np.zeros((0, 2)))), "the batch is empty"),
-        (lambda: vmap(tj.sin, out_dims=None)(x), "out_dims must be ints"),
+        (lambda: vmap(tj.sin, out_dims=None)(x), "out_dims=None is for a result that is the same"),
         (lambda: vmap(tj.sin, randomness="some")(x), "randomness is"),
         (lambda: vmap(tj.sin, chunk_size=0)(x), "chunk_size"),
         (lambda: vmap(lambda x: x[: int(x[0] > 0) + 1])(x), "different shapes"),

@@ -336,3 +336,25 @@ def test_the_identity_leaves_every_structure_as_it_is():
     for J in (one, two, one + two, two.T, (one + two).T):
         assert (identity @ J) is J
         assert (J @ identity) is J
+
+
+def test_rows_of_a_column_of_outputs():
+    from tinygrad_jac.jacobians import chain
+
+    w = tj.tensor(randn(2, 3), requires_grad=True)
+    J = chain(w @ tj.tensor(randn(3, 1)), {"w": w}).product("w")
+    for rows in (np.array([[1.0, 2.0]]), randn(3, 2), randn(2, 2)):
+        close(rows @ J, rows @ J.dense(), 1e-12, "a matrix of m columns")
+
+
+def test_jacobians_with_nothing_in_them():
+    from tinygrad_jac.jacobians import BlockDiag, Dense, Selection, chain
+
+    w = tj.ones(3, 2, dtype=tj.float64, requires_grad=True)
+    assert chain(w @ tj.ones(2, 0, dtype=tj.float64), {"w": w}).dense().shape == (0, 6)
+    e = tj.zeros(0, 2, dtype=tj.float64, requires_grad=True)
+    J = chain(tj.cat([w, e]).sum(1), {"w": w, "e": e})
+    close(J @ J.T, 2 * np.eye(3), 1e-12, "gram")
+    assert BlockDiag(np.ones((3, 0, 4))).dense().shape == (0, 12)
+    assert (Dense(np.ones((2, 0)), in_shape=(1, 0)) @ BlockDiag(np.ones((1, 0, 3)))).dense().shape == (2, 3)
+    assert Selection(np.full(2, -1), (0,)).jvp(np.zeros(0, np.float32)).dtype == np.float32

@@ -198,3 +198,12 @@ def test_of_an_array_an_array():
     assert not isinstance(tj.linalg.matrix_rank(x), tj.Tensor)
     assert not isinstance(tj.isin(x, x[0]), tj.Tensor)
     assert not any(isinstance(part, tj.Tensor) for part in tj.linalg.lstsq(x, x[:, :1]))
+
+
+@pytest.mark.parametrize(
+    "function", [tj.linalg.inv, lambda x: tj.linalg.solve(x, x), lambda x: tj.linalg.cholesky(x - 1)]
+)
+def test_what_has_no_inverse_is_said_as_numpy_and_as_pytorch_do(function):
+    for error in (RuntimeError, np.linalg.LinAlgError, tj.linalg.LinAlgError):
+        with pytest.raises(error):
+            function(tj.zeros(2, 2))

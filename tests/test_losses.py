@@ -533,3 +533,12 @@ def test_a_variance_for_several_entries(shape):
     spread = var[:, None] if shape == (2,) else var
     found = L.gaussian_nll_loss(tj.tensor(x), tj.tensor(target), tj.tensor(var)).item()
     assert found == pytest.approx(float(np.mean(np.log(spread) / 2 + (x - target) ** 2 / (2 * spread))), rel=1e-12)
+
+
+def test_a_network_that_is_sure_and_right_still_has_a_gradient():
+    x = tj.tensor([20.0, 38.0, -38.0], dtype=tj.float64, requires_grad=True)
+    with tj.debug_mode(checks=["vjp", "adjoint", "product"]):
+        L.binary_cross_entropy_with_logits(x, tj.tensor([1.0, 1.0, 0.0], dtype=tj.float64), reduction="sum").backward()
+    np.testing.assert_allclose(
+        x.grad, [-math.exp(-20) / (1 + math.exp(-20)), -math.exp(-38), math.exp(-38)], rtol=1e-12
+    )

@@ -476,3 +476,24 @@ def test_a_gradient_that_does_not_fit_is_refused():
     w.grad = None
     w.sum().backward()
     assert w.grad.tolist() == [[1, 1, 1], [1, 1, 1]]
+
+
+def test_a_number_in_a_text_is_a_number():
+    loss = (tj.tensor([1.0, 0.0], requires_grad=True) ** 2).mean()
+    assert f"{loss}" == format(loss) == "0.5"
+    assert f"{loss:.3f} {tj.tensor(True)} {tj.tensor(3)}" == "0.500 True 3"
+    assert f"{tj.ones(2)}" == str(tj.ones(2))
+
+
+def test_a_uint8_tensor_is_a_mask():
+    v = tj.arange(4.0)
+    with pytest.warns(UserWarning, match="read as a mask"):
+        assert v[(v > 0).byte()].tolist() == [1.0, 2.0, 3.0]
+    assert v[np.array([1, 0], np.uint8)].tolist() == [1.0, 0.0]  # NumPy's are positions
+
+
+def test_of_equal_entries_topk_takes_the_first():
+    x = tj.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 0.0], [2.0, 3.0, 2.0]])
+    assert x.topk(1).indices.tolist() == [[0], [0], [1]]
+    assert x.topk(2).indices.tolist() == [[0, 1], [0, 1], [1, 0]]
+    assert x.topk(2, largest=False).indices.tolist() == [[0, 1], [2, 0], [0, 2]]

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 
 class ShapeError(ValueError, RuntimeError):
     """Shapes that do not fit together.
 
     NumPy raises `ValueError` here and PyTorch `RuntimeError`; code written for either catches this.
+    """
+
+
+class LinAlgError(np.linalg.LinAlgError, RuntimeError):
+    """A matrix without the inverse or the decomposition that was asked for.
+
+    NumPy raises `numpy.linalg.LinAlgError` here and PyTorch a `RuntimeError`; code written for either catches this.
     """
 
 

@@ -1,7 +1,6 @@
 """Linear algebra, in the names of ``torch.linalg`` and ``numpy.linalg``."""
 
-from numpy.linalg import LinAlgError
-
+from .errors import LinAlgError
 from .rules.arranging import diagonal
 from .rules.joining import linalg_vander as vander
 from .rules.linalg import (

@@ -401,6 +401,11 @@ class Primitive:
         if self.elementwise:
             args = [Spec(node.shape, a.dtype) if isinstance(a, Spec) else np.broadcast_to(a, node.shape) for a in args]
         stated: Jacobian = state(node if node.out is None else node.out, *args, **node.kwargs)
+        if not isinstance(stated, Jacobian):
+            raise GradientError(
+                f"the Jacobian statement of '{self.name}' for {self.argument(index)!r} returned a "
+                f"{type(stated).__name__}: it returns a structure of tinygrad_jac.jacobians, such as Dense(matrix)"
+            )
         parent = node.parents[index]
         shape = parent.shape if parent is not None else np.shape(node.args[index])
         if stated.in_shape != shape:

@@ -364,7 +364,7 @@ class Tensor(Variable):
         return bool(self.item())
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec else str(self)
+        return format(self.item(), spec) if spec or not self.ndim else str(self)
 
     def __contains__(self, value: Any) -> bool:
         return bool((self.array == array_of(value)).any())

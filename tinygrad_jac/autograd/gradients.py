@@ -75,6 +75,7 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
@@ -88,6 +89,8 @@ def grad(
         The cotangent of each output; 1 for a scalar if left out.
     retain_graph, create_graph : bool
         As in `backward`.
+    only_inputs : bool
+        Accepted, for scripts that say so: gradients are never accumulated in other leaves.
     allow_unused : bool, optional
         Give None for an input that the outputs do not depend on, instead of an error.
     is_grads_batched : bool

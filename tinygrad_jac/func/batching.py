@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import random
 from ..errors import ShapeError
-from ..graph import Variable
+from ..graph import Variable, array_of
 from .trees import is_branch, leaves, map_leaves, with_leaves
 
 
@@ -34,9 +34,9 @@ def vmap(
     func : callable
     in_dims : int, None, or a nesting of them
         Along which axis each positional argument counts samples, None for one that all samples share. One for all, or
-        nested as the arguments are. Keyword arguments are mapped along axis 0.
-    out_dims : int or a nesting of them
-        At which axis the samples are put in the result.
+        nested as the arguments are. All samples share the keyword arguments, as in PyTorch.
+    out_dims : int, None, or a nesting of them
+        At which axis the samples are put in the result; None for a result that is the same for all of them.
     randomness : {"error", "different", "same"}
         Whether random numbers may be drawn from the default generator, and whether each sample sees the same.
     chunk_size : int, optional
@@ -70,8 +70,7 @@ def vmap(
     def mapped(*args: Any, **kwargs: Any) -> Any:
         # A single dim is for every argument; a list of dims is read as the tuple that PyTorch makes of it.
         dims = spread(tuple(in_dims) if isinstance(in_dims, list) else in_dims, args, "in_dims")
-        dims += [0] * len(leaves(kwargs))
-        given = leaves((args, kwargs))
+        given = leaves(args)
         samples = _batch_size(given, dims)
         start = random.snapshot()
         results = []
@@ -79,8 +78,7 @@ def vmap(
             if randomness == "same" and i:
                 random.restore(start)
             one = [leaf if d is None else leaf[(slice(None),) * (d % leaf.ndim) + (i,)] for leaf, d in zip(given, dims)]
-            some_args, some_kwargs = with_leaves((args, kwargs), one)
-            results.append(func(*some_args, **some_kwargs))
+            results.append(func(*with_leaves(args, one), **kwargs))
         if randomness == "error" and random.snapshot() != start:
             raise RuntimeError(
                 "vmap: the function drew random numbers; say randomness='different' or 'same', whichever is meant"
@@ -132,6 +130,11 @@ def _stacked(results: list[Any], out_dims: Any) -> Any:
         if len(shapes) > 1:
             raise ShapeError(f"vmap: the samples gave results of different shapes: {sorted(shapes)}")
         if d is None:
-            raise ValueError("vmap: out_dims must be ints; None would drop all samples but one")
+            if any(not np.array_equal(array_of(entry), array_of(column[0]), equal_nan=True) for entry in column):
+                raise ValueError(
+                    "vmap: out_dims=None is for a result that is the same for all samples; this one differs"
+                )
+            found.append(column[0])
+            continue
         found.append(np.stack(column, axis=d))
     return with_leaves(map_leaves(lambda leaf: leaf, first), found)

@@ -234,7 +234,11 @@ class Jacobian:
 
     def __rmatmul__(self, other: Any) -> Any:
         """A row vector, a matrix of m columns, or an array of the output's shape, times this matrix."""
-        return (self.T @ other.T).T if np.ndim(other) == 2 and np.shape(other) != self.out_shape else self.T @ other
+        m, n = self.shape
+        if np.ndim(other) == 2 and np.shape(other) != self.out_shape and np.shape(other)[1] == m:
+            k = len(other)
+            return self._vjp(other.reshape(k, *self.out_shape), (k,)).reshape(k, n)
+        return self.T @ other
 
     def __add__(self, other: Any) -> Jacobian:
         return Sum([self, other]) if isinstance(other, Jacobian) else NotImplemented

@@ -273,7 +273,7 @@ class Chain(Jacobian):
         samples, stride = self._samples()
         seeds = np.broadcast_to(np.eye(stride, dtype=self.output.dtype)[:, None], (stride, samples, stride))
         names = {node: name for name, node in self.nodes.items()}
-        cotangents = [seeds[part].reshape(-1, *self.out_shape) for part in parts if samples]
+        cotangents = [seeds[part].reshape(-1, *self.out_shape) for part in parts if samples and stride]
         for found in zip(*(self._links.pull_each(u, samples, stride) for u in cotangents)):
             yield names[found[0][0]], [rows for _, rows in found]
 

@@ -196,8 +196,8 @@ def _add_products(gram: np.ndarray[Any, Any], x: Any, y: Any, inputs: Any) -> No
 
 def _products(u: Array, w: Array) -> Array:
     """⟨u[k, b], w[k', b']⟩, by one product of tall matrices."""
-    n = u.shape[-1]
-    return (u.reshape(-1, n) @ w.reshape(-1, n).T).reshape(*u.shape[:2], *w.shape[:2])
+    one, two = (v.reshape(v.shape[0] * v.shape[1], v.shape[2]) for v in (u, w))
+    return (one @ two.T).reshape(*u.shape[:2], *w.shape[:2])
 
 
 def squared_norms(contributions: Sequence[Any]) -> np.ndarray[Any, Any]:

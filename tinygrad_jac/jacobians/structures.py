@@ -169,7 +169,9 @@ class Selection(Jacobian):
             sizes, places = self._permutation
             return _permuted(v.reshape(lead + sizes), places).reshape(lead + self.out_shape)
         picked = (
-            v.reshape((*lead, self.shape[1]))[..., self.index] if self.shape[1] else np.zeros(lead + self.out_shape)
+            v.reshape((*lead, self.shape[1]))[..., self.index]
+            if self.shape[1]
+            else np.zeros(lead + self.out_shape, v.dtype)
         )
         return np.where(self.index >= 0, picked, 0.0) if self.has_zeros else picked
 
@@ -337,7 +339,7 @@ class BlockDiag(Jacobian):
 
     def _dense(self) -> np.ndarray[Any, Any]:
         blocks = _values(self.blocks)
-        return _block_diagonal(blocks.reshape(-1, *blocks.shape[-2:]) if blocks.size else blocks.reshape(0, 1, 1))
+        return _block_diagonal(blocks.reshape(math.prod(blocks.shape[:-2]), *blocks.shape[-2:]))
 
     def _transpose(self) -> Jacobian:
         return BlockDiag(self.blocks.swapaxes(-1, -2))

@@ -16,7 +16,7 @@ from ..errors import ShapeError
 from ..jacobians import Diagonal
 from ..primitive import primitive
 from ..spelling import axis_of, public
-from .elementary import _mask, absolute, masked, sign, tanh, where
+from .elementary import _mask, absolute, logistic, masked, sign, tanh, where
 from .special import erf
 
 # --------------------------------------------------------------------------------------- the rectifier and its kin
@@ -178,7 +178,7 @@ _softplus = primitive(
     "softplus", _softplus_forward, elementwise=True, saves="x",
     vjp=lambda g, out, x, *, beta, threshold: np.where(x * beta > threshold, g, g * sigmoid(x * beta)),
     jacobian=lambda out, x, *, beta, threshold:
-        Diagonal(np.where(x * beta > threshold, 1.0, (1 + np.tanh(x * beta / 2)) / 2)),
+        Diagonal(np.where(x * beta > threshold, 1.0, logistic(x * beta))),
 )
 
 
@@ -232,7 +232,7 @@ _LINEAR = 2 * math.sqrt(2 / math.pi)
 
 silu = _gated(
     "silu", sigmoid, lambda x, s: s * (1 - s),
-    lambda x: (1 + np.tanh(x / 2)) / 2 + x * (1 - np.tanh(x / 2) ** 2) / 4,
+    lambda x: logistic(x) * (1 + x * logistic(-x)),
     doc="``x * sigmoid(x)``, also called swish.",
 )
 _gelu = _gated(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -180,6 +181,9 @@ def _entry(entry: Any) -> Any:
     array = np.array(array_of(entry))
     if array.dtype.kind == "b":
         return array
+    if array.dtype == np.uint8 and isinstance(entry, Variable):
+        warnings.warn("a uint8 tensor as an index is read as a mask, as in PyTorch; say .bool()", stacklevel=5)
+        return array.astype(np.bool_)
     if array.dtype.kind in "iu" or (isinstance(entry, Sequence) and not array.size):
         return array.astype(np.intp, copy=False) if array.ndim else int(array)
     if array.dtype == object and hasattr(entry, "__index__"):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import LinAlgError, ShapeError
 from ..graph import Variable, array_of, wrap
 from ..jacobians import Dense, Diagonal, Identity, Jacobian, Kron, Selection
 from ..primitive import functions, primitive
@@ -23,14 +23,27 @@ from .reductions import sum, totals
 from .results import EigenPairs, Factors, LeastSquares, SignLogAbsDet, SingularValues, SingularVectors
 from .selecting import like
 
+
+def _refusing(function: Any) -> Any:
+    """One of NumPy's functions, whose `numpy.linalg.LinAlgError` is a `RuntimeError` too, as PyTorch's is."""
+
+    def forward(*arrays: Any) -> Any:
+        try:
+            return function(*arrays)
+        except np.linalg.LinAlgError as error:
+            raise LinAlgError(str(error)) from None
+
+    return forward
+
+
 _inv = primitive(
-    "inv", np.linalg.inv, saves="out",
+    "inv", _refusing(np.linalg.inv), saves="out",
     vjp=lambda g, out, x: -mT(out) @ g @ mT(out),
     jacobian=lambda out, x: Kron(-out, mT(out)),
     doc="The inverse: ∂A⁻¹/∂A = -A⁻¹ ⊗ A⁻ᵀ.",
 )
 _solve = primitive(
-    "solve", np.linalg.solve, saves="out x",
+    "solve", _refusing(np.linalg.solve), saves="out x",
     vjp=(lambda g, out, x, y: -np.linalg.solve(mT(x), g) @ mT(out),
          lambda g, out, x, y: np.linalg.solve(mT(x), g)),
     jacobian=(lambda out, x, y: Kron(-np.linalg.inv(x), mT(out), out.shape[:-2]),
@@ -51,7 +64,7 @@ _log_abs_det = primitive(
     doc="log |det A|: ∂/∂A = A⁻ᵀ.",
 )
 _cholesky = primitive(
-    "cholesky", lambda x: np.linalg.cholesky((x + mT(x)) / 2), saves="out",
+    "cholesky", _refusing(lambda x: np.linalg.cholesky((x + mT(x)) / 2)), saves="out",
     vjp=lambda g, out, x: _symmetric(_congruent(mT(out), mT(out) @ g * _lower(out))),
     jacobian=lambda out, x: Kron(out, Identity(out.shape[-1]), out.shape[:-2])
         @ Diagonal(np.broadcast_to(_lower(out), out.shape)) @ Kron(np.linalg.inv(out), np.linalg.inv(out))
@@ -74,14 +87,14 @@ _pinv = primitive(
 # L. Lehmann, Algorithmic differentiation of linear algebra functions with application in optimum experimental design.
 
 _eigh = primitive(
-    "eigh", lambda x: _pack(*np.linalg.eigh((x + mT(x)) / 2)), saves="out",
+    "eigh", _refusing(lambda x: _pack(*np.linalg.eigh((x + mT(x)) / 2))), saves="out",
     vjp=lambda g, out, x: _symmetric(_eigh_back(*_unpack(g, *_eigh_shapes(x)), *_unpack(out, *_eigh_shapes(x)))),
     jacobian=lambda out, x: Dense(
         _columns(lambda d: _eigh_moves(_symmetric(d), *_unpack(out, *_eigh_shapes(x))), x), out.shape, x.shape),
     doc="Eigenvalues w and orthonormal eigenvectors V of the symmetric part: dw = diag(Vᵀ dA V), dV = V (F ∘ Vᵀ dA V).",
 )
 _svd = primitive(
-    "svd", lambda x: _pack(*np.linalg.svd(x, full_matrices=False)), saves="out",
+    "svd", _refusing(lambda x: _pack(*np.linalg.svd(x, full_matrices=False))), saves="out",
     vjp=lambda g, out, x: _svd_back(*_unpack(g, *_svd_shapes(x)), *_unpack(out, *_svd_shapes(x))),
     jacobian=lambda out, x: Dense(
         _columns(lambda d: _svd_moves(d, *_unpack(out, *_svd_shapes(x))), x), out.shape, x.shape),

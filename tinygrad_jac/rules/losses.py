@@ -24,7 +24,7 @@ from ..jacobians import BlockDiag, Diagonal, Identity, Jacobian
 from ..primitive import primitive
 from ..spelling import public
 from .activations import logsigmoid, sigmoid, softplus
-from .elementary import absolute, clamp, exp, log, masked, sqrt, square, where
+from .elementary import absolute, clamp, exp, log, logistic, masked, sqrt, square, where
 from .normalization import _exponentials, log_softmax
 from .norms import norm
 from .reductions import mean, sum
@@ -373,11 +373,14 @@ _bce_with_logits = primitive(
     "binary_cross_entropy_with_logits",
     lambda x, target: np.maximum(x, 0) - x * target + np.log1p(np.exp(-np.abs(x))),
     elementwise=True, saves="x target",
-    vjp=(lambda g, out, x, target: g * (sigmoid(x) - target),
+    vjp=(lambda g, out, x, target: g * ((1 - target) * sigmoid(x) - target * sigmoid(-x)),
          lambda g, out, x, target: -g * x),
-    jacobian=(lambda out, x, target: Diagonal((1 + np.tanh(x / 2)) / 2 - target),
+    jacobian=(lambda out, x, target: Diagonal((1 - target) * logistic(x) - target * logistic(-x)),
               lambda out, x, target: Diagonal(-x)),
-    doc="Sigmoid and binary cross-entropy in one: -y log σ(z) - (1 - y) log(1 - σ(z)), stable; ∂/∂z = σ(z) - y.",
+    doc="""Sigmoid and binary cross-entropy in one: -y log σ(z) - (1 - y) log(1 - σ(z)), stable.
+
+    ∂/∂z = σ(z) - y, computed as (1 - y) σ(z) - y σ(-z), which does not cancel where a network is sure and right.
+    """,
 )
 _SMALL = np.float64(math.exp(-100))
 _bce = primitive(

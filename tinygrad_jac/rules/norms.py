@@ -29,7 +29,8 @@ _logsumexp = primitive(
 _norm = primitive(
     "norm", in_single(lambda x, *, axis, keepdims: np.sqrt(np.add.reduce(x * x, axis=axis, keepdims=keepdims))),
     saves="out x",
-    vjp=lambda g, out, x, *, axis, keepdims: spread(g / or_infinity(out), x, axis, keepdims) * x,
+    vjp=lambda g, out, x, *, axis, keepdims:
+        spread(g, x, axis, keepdims) * (x / spread(or_infinity(out), x, axis, keepdims)),
     jacobian=lambda out, x, *, axis, keepdims: totals(x.shape, axis, out.shape) @ Diagonal(_unit(x, axis)),
     doc="√Σx²: ∂/∂x = x / ‖x‖, the unit vector in its direction; by convention 0 where x is 0.",
 )

@@ -79,6 +79,12 @@ def topk(x: Any, k: int, axis: int = -1, largest: bool = True, sorted: bool = Tr
     # A partition finds the k in linear time; only they are sorted, equal ones by where they stand.
     among = along(at, slice(n - k, None) if largest else slice(k))
     found = np.sort(np.argpartition(array, min(n - k if largest else k, n - 1), at)[among], at)
+    if 0 < k < n:
+        # Of equal ones at the limit the first are taken, as by sort and argmax; a partition leaves that open.
+        chosen = np.take_along_axis(array, found, at)
+        limit = (np.min if largest else np.max)(chosen, at, keepdims=True)
+        if ((array == limit).sum(at) != (chosen == limit).sum(at)).any():
+            found = np.sort(_order(array, at, largest)[along(at, slice(k))], at)
     return _picked(x, at, np.take_along_axis(found, _order(np.take_along_axis(array, found, at), at, largest), at))
 
 

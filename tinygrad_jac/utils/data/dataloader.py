@@ -104,6 +104,20 @@ def _like_sequence(like: Sequence[Any], entries: list[Any]) -> Any:
         return entries
 
 
+class _Batches(Iterator[Any]):
+    """One pass over a loader; its length is that of the whole pass, as in PyTorch."""
+
+    def __init__(self, loader: DataLoader[Any]) -> None:
+        self._loader = loader
+        self._batches = loader._batches()
+
+    def __next__(self) -> Any:
+        return next(self._batches)
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+
 class DataLoader(Generic[T_co]):
     """Goes through a data set in batches.
 
@@ -212,6 +226,9 @@ pin_memory_device, in_order : object
         self.in_order = in_order
 
     def __iter__(self) -> Iterator[Any]:
+        return _Batches(self)
+
+    def _batches(self) -> Iterator[Any]:
         if isinstance(self.dataset, IterableDataset):
             return self._from_stream(iter(self.dataset))
         if self.batch_sampler is None:
