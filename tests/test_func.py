@@ -750,8 +750,9 @@ def test_functional_call_of_tied_weights_buffers_and_keywords():
     close(loose.array, h @ net.b.weight.array.T + 1, 1e-6, "not tied")
     several = functional_call(net, ({"a.weight": w}, {"shift": t(np.zeros(3, np.float32))}), x)
     close(several.array, h @ w.array.T, 1e-6, "a buffer too, in several dicts")
+    close(functional_call(net, {"a.weight": w, "c": w}, x).array, tied.array / 2 + 0.5, 1e-6, "another name is ignored")
     with pytest.raises(KeyError, match=r"\['c'\] are no parameters or buffers of Tied"):
-        functional_call(net, {"c": w}, x)
+        functional_call(net, {"c": w}, x, strict=True)
     with pytest.raises(KeyError, match="are missing"):
         functional_call(net, {"a.weight": w}, x, strict=True)
     with pytest.raises(ValueError, match="several of the dicts"):

@@ -12,6 +12,7 @@ from .rules.linalg import (
     inv,
     lstsq,
     matrix_exp,
+    matrix_norm,
     matrix_power,
     matrix_rank,
     pinv,
@@ -22,8 +23,8 @@ from .rules.linalg import (
     svd,
     svdvals,
 )
-from .rules.norms import linalg_norm as norm
-from .rules.norms import matrix_norm, vector_norm
+from .rules.linalg import linalg_norm as norm
+from .rules.norms import vector_norm
 from .rules.products import linalg_cross as cross
 from .rules.products import matmul, multi_dot, vecdot
 

@@ -145,7 +145,8 @@ class Primitive:
                 values.append(a if type(a) in _SCALARS else self._constant(a))
                 parents.append(None)
         if not traced:
-            out = self.forward(*args, **params)
+            # NumPy's scalars as they are, since rules ask them for their dtype; lists as arrays.
+            out = self.forward(*(v if type(v) is ndarray else a for v, a in zip(values, args)), **params)
             return out[0] if self._has_residual else out
         if rewritten and mode.recording:
             graph.check_current(args)

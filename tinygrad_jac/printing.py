@@ -89,17 +89,19 @@ def array_text(array: np.ndarray[Any, Any], prefix: str = "tensor(") -> str:
             ends = [np.r_[0 : min(k, n), max(n - k, 0) : n] for n in array.shape]
             shown = array[np.ix_(*ends)] if ends else array
         formatter["float_kind"] = _number_format(shown)
-    return np.array2string(
+    text = np.array2string(
         array, separator=", ", prefix=prefix, formatter=formatter, threshold=_options["threshold"],
         edgeitems=_options["edgeitems"], max_line_width=_options["linewidth"],
     )  # fmt: skip
+    return text.replace(", ..., ", ",  ..., ")  # two spaces before what is left out, as PyTorch has them
 
 
 def tensor_text(tensor: Any) -> str:
     """``tensor([1., 2.], requires_grad=True)``: the numbers, then what is not obvious from them."""
     array, node = tensor.array, tensor.node
     parts = [array_text(array) if array.size or array.ndim == 1 else f"[], size={array.shape}"]
-    if array.dtype not in (np.dtype(np.float32), np.dtype(np.int64), np.dtype(np.bool_)):
+    obvious = {"f": np.float32, "i": np.int64, "b": np.bool_, "c": np.complex64}.get(array.dtype.kind)
+    if array.dtype != obvious or (not array.size and array.dtype.kind != "f"):
         parts.append(f"dtype={array.dtype}")
     if node is not None:
         parts.append("requires_grad=True" if node.primitive is None else f"grad_fn=<{node.name}>")

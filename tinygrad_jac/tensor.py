@@ -301,7 +301,7 @@ class Tensor(Variable):
 
     def __copy__(self) -> Any:
         made = object.__new__(type(self))
-        made.array, made.node, made.grad = self.array, self.node, self.grad
+        made.array, made.node, made.grad = self.array, self.node, None
         if isinstance(self.node, Leaf):
             made.node = Leaf(made)  # without the hooks, which are about the tensor that was copied
         return made
@@ -431,6 +431,8 @@ class Tensor(Variable):
     __rtruediv__ = _reversed(elementary.divide)
     __rpow__ = _reversed(elementary.power)
     __rfloordiv__ = _reversed(elementary.floor_divide)
+    __rlshift__ = _reversed(elementary.bitwise_left_shift)
+    __rrshift__ = _reversed(elementary.bitwise_right_shift)
     __rmod__ = _reversed(elementary.remainder)
     __rmatmul__ = _reversed(products.matmul)
 
@@ -461,6 +463,8 @@ class Tensor(Variable):
     __ipow__ = in_place(elementary.power)
     __ifloordiv__ = in_place(elementary.floor_divide)
     __imod__ = in_place(elementary.remainder)
+    __ilshift__ = in_place(elementary.bitwise_left_shift)
+    __irshift__ = in_place(elementary.bitwise_right_shift)
     __iand__ = in_place(elementary.bitwise_and)
     __ior__ = in_place(elementary.bitwise_or)
     __ixor__ = in_place(elementary.bitwise_xor)
@@ -624,8 +628,9 @@ class Tensor(Variable):
         """Two axes exchanged, as in PyTorch; NumPy's ``transpose`` is `permute`."""
         return shaping.swapaxes(self, dim0, dim1)
 
-    def view(self, *shape: Any, dtype: Any = None) -> Any:
+    def view(self, *shape: Any, size: Any = None, dtype: Any = None) -> Any:
         """`reshape`; given a dtype, the same bytes read as that type, which is not differentiable."""
+        shape = shape if size is None else (size,)
         if dtype is None and len(shape) == 1 and isinstance(shape[0], (np.dtype, type)):
             dtype = shape[0]
         return shaping.reshape(self, *shape) if dtype is None else wrap(self.array.view(dtypes.of(dtype)))

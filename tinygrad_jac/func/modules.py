@@ -28,7 +28,7 @@ def functional_call(
     tie_weights : bool
         Whether a parameter that has several names is replaced under all of them.
     strict : bool
-        Whether every parameter and buffer must be given.
+        Whether every parameter and buffer must be given, and nothing else. By default other names are ignored.
 
     Returns
     -------
@@ -37,7 +37,7 @@ def functional_call(
     Raises
     ------
     KeyError
-        A name is not one of the module's, or is missing (with ``strict``).
+        With ``strict``, a name is not one of the module's, or is missing.
     ValueError
         A name is given twice, or tied names are given different tensors.
 
@@ -65,7 +65,11 @@ def functional_call(
         for held in (child._parameters, child._buffers):
             places.update({f"{prefix}.{name}" if prefix else name: held for name in held})
     if unknown := given.keys() - places.keys():
-        raise KeyError(f"functional_call: {sorted(unknown)} are no parameters or buffers of {type(module).__name__}")
+        if strict:
+            raise KeyError(
+                f"functional_call: {sorted(unknown)} are no parameters or buffers of {type(module).__name__}"
+            )
+        given = {name: tensor for name, tensor in given.items() if name in places}
     if tie_weights:
         given = _tied(given, places)
     if strict and (

@@ -279,7 +279,9 @@ class Module:
             What is given is no Module.
         """
         if module is not None and not isinstance(module, Module):
-            raise TypeError(f"{type(module).__name__} is not a Module subclass")
+            if isinstance(module, type) and issubclass(module, Module):
+                raise TypeError(f"module {name!r} is the class {module.__name__}: make one, {module.__name__}(…)")
+            raise TypeError(f"module {name!r}: {type(module).__name__} is not a Module subclass")
         self._check_name(name, "module", self._modules)
         self._modules[name] = module
 

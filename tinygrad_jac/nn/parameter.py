@@ -45,6 +45,11 @@ class Parameter(Tensor):
         self.grad = None
         self.requires_grad_(requires_grad)
 
+    def __deepcopy__(self, memo: dict[Any, Any]) -> Any:
+        made = memo[id(self)] = self.__copy__()  # without the gradient, as PyTorch copies networks
+        made.array = self.array.copy()
+        return made
+
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
 

@@ -208,7 +208,7 @@ class Optimizer:
                 raise ValueError("all optimizer param groups should be with/without names: this one differs")
             if not set(params).isdisjoint(other["params"]):
                 raise ValueError("some parameters appear in more than one parameter group")
-        self.param_groups.append({**self.defaults, **group})
+        self.param_groups.append({"params": params, **self.defaults, **group})
 
     def state_dict(self) -> dict[str, Any]:
         """The options and the state, parameters being numbered in the order of the groups.

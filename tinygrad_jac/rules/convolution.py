@@ -422,6 +422,8 @@ def with_batch(name: str, x: Any, ndim: int, function: Callable[[Any], Any]) -> 
     ShapeError
         The number of axes fits neither.
     """
+    if x.ndim > ndim and x.shape[-ndim - 1] == 0:
+        raise ShapeError(f"{name} takes one channel or more, and an input of shape {x.shape} has none")
     if x.ndim == ndim + 2:
         return function(x)
     if x.ndim != ndim + 1:

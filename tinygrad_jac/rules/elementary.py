@@ -67,39 +67,57 @@ power = primitive(
 ufuncs[np.power] = power
 pow = power
 remainder = primitive(
-    "remainder", np.remainder, elementwise=True, saves={"x": "", "y": "x y"},
+    "remainder", lambda x, y: _whole("remainder", np.remainder, x, y), elementwise=True, saves={"x": "", "y": "x y"},
     vjp=(lambda g, out, x, y: g,
          lambda g, out, x, y: -g * np.floor_divide(x, y)),
     jacobian=(lambda out, x, y: Identity(x.shape),
               lambda out, x, y: Diagonal(-np.round((x - np.remainder(x, y)) / y))),
     doc="``x - n y`` with the quotient n rounded down; n has derivative 0.",
 )
+ufuncs[np.remainder] = remainder
 fmod = primitive(
-    "fmod", np.fmod, elementwise=True, saves="out x y",
+    "fmod", lambda x, y: _whole("fmod", np.fmod, x, y), elementwise=True, saves="out x y",
     vjp=(lambda g, out, x, y: g,
          lambda g, out, x, y: -g * np.rint((x - out) / y)),
     jacobian=(lambda out, x, y: Identity(x.shape),
               lambda out, x, y: Diagonal(-np.trunc(x / y))),
     doc="``x - n y`` with the quotient n rounded towards 0; n has derivative 0.",
 )
+ufuncs[np.fmod] = fmod
+
+
+def _whole(name: str, function: Any, x: Any, y: Any) -> Any:
+    """A quotient or a remainder; of integers there is none by 0, where NumPy would warn and say 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        out = function(x, y)
+    if np.asarray(out).dtype.kind in "iu" and not np.all(y):
+        raise ZeroDivisionError(f"{name}: an integer is divided by 0; floats would give inf or nan")
+    return out
+
+
+def _times(alpha: Any, y: Any) -> Any:
+    """``alpha * y``, where integers keep their dtype."""
+    if isinstance(alpha, float) and getattr(y, "dtype", np.dtype(type(y))).kind in "biu":
+        raise TypeError(f"alpha={alpha} is no integer, and what it multiplies has dtype {y.dtype}: multiply it before")
+    return y * alpha
 
 
 @public()
 def add(x: Any, y: Any, *, alpha: Any = 1) -> Any:
     """``x + alpha * y``."""
-    return add_primitive(x, y if alpha == 1 else y * alpha)
+    return add_primitive(x, y if alpha == 1 else _times(alpha, y))
 
 
 @public()
 def subtract(x: Any, y: Any, *, alpha: Any = 1) -> Any:
     """``x - alpha * y``."""
-    return subtract_primitive(x, y if alpha == 1 else y * alpha)
+    return subtract_primitive(x, y if alpha == 1 else _times(alpha, y))
 
 
 @public()
 def rsub(x: Any, y: Any, *, alpha: Any = 1) -> Any:
     """``y - alpha * x``: `subtract` from the other side."""
-    return subtract_primitive(y, x if alpha == 1 else x * alpha)
+    return subtract_primitive(y, x if alpha == 1 else _times(alpha, x))
 
 
 @public()
@@ -468,7 +486,10 @@ def heaviside(x: Any, values: Any) -> Any:
 @public(np.copysign)
 def copysign(x: Any, y: Any) -> Any:
     """``|x|`` with the sign of ``y``, that of -0.0 included."""
-    return absolute(x) * where(np.signbit(y), -1, 1)
+    size = absolute(x)
+    if getattr(x, "dtype", np.dtype(float)).kind in "biu":
+        size = size.astype(y.dtype) if getattr(y, "dtype", np.dtype(int)).kind == "f" else size * 1.0
+    return size * where(np.signbit(y), -1, 1)
 
 
 def _is_number(limit: Any) -> bool:
@@ -571,7 +592,11 @@ bitwise_right_shift = unrecorded(np.right_shift)
 gcd = unrecorded(np.gcd)
 lcm = unrecorded(np.lcm)
 nextafter = unrecorded(np.nextafter)
-floor_divide = unrecorded(np.floor_divide)
+floor_divide = unrecorded(
+    lambda x, y: _whole("floor_divide", np.floor_divide, x, y), name="floor_divide",
+    doc="``x / y`` rounded downwards: not differentiable, hence not recorded. Integers stay integers.",
+)
+ufuncs[np.floor_divide] = floor_divide
 isnan = unrecorded(np.isnan)
 isinf = unrecorded(np.isinf)
 isfinite = unrecorded(np.isfinite)
@@ -584,7 +609,7 @@ eq, ne, lt, le, gt, ge = equal, not_equal, less, less_equal, greater, greater_eq
 
 # Not the floor of the quotient as it is rounded: 1 / 0.1 is 10, and 0.1 is contained in 1 nine times, being above 1/10.
 _floor_of_quotient = primitive(
-    "floor_of_quotient", lambda x, y: np.floor_divide(x, y), elementwise=True,
+    "floor_of_quotient", lambda x, y: _whole("div", np.floor_divide, x, y), elementwise=True,
     vjp=(lambda g, out, x, y: np.zeros_like(g),
          lambda g, out, x, y: np.zeros_like(g)),
     jacobian=(lambda out, x, y: Diagonal(np.zeros(x.shape)),

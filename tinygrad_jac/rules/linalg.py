@@ -15,9 +15,10 @@ from ..errors import LinAlgError, ShapeError
 from ..graph import Variable, array_of, wrap
 from ..jacobians import Dense, Diagonal, Identity, Jacobian, Kron, Selection
 from ..primitive import functions, primitive
-from ..spelling import public
+from ..spelling import axes_of, axis_of, public
 from .elementary import where
-from .norms import matrix_norm
+from .extrema import amax, amin
+from .norms import norm
 from .products import mT
 from .reductions import sum, totals
 from .results import EigenPairs, Factors, LeastSquares, SignLogAbsDet, SingularValues, SingularVectors
@@ -444,6 +445,57 @@ def svd(x: Any, full_matrices: bool = True) -> SingularValues:
 def svdvals(x: Any) -> Any:
     """The singular values, falling; see `svd`."""
     return svd(x, full_matrices=False).S
+
+
+@public(np.linalg.matrix_norm)
+def matrix_norm(x: Any, ord: Any = "fro", axis: Any = (-2, -1), keepdims: bool = False) -> Any:
+    """A norm of the matrices in two axes.
+
+    Parameters
+    ----------
+    x : Tensor or ndarray
+    ord : {"fro", 1, -1, inf, -inf, 2, -2, "nuc"}
+        The square root of the sum of squares; the largest (smallest) sum of |x| down a column; the same along a row;
+        the largest (smallest) singular value; the sum of all singular values.
+    axis : tuple of two int
+    keepdims : bool
+
+    Raises
+    ------
+    ValueError
+        Another ``ord``.
+    """
+    if ord in ("fro", None):
+        return norm(x, 2, axis, keepdims)
+    rows, columns = (axis_of(a, x.ndim) for a in axis)
+    if ord in (2, -2, "nuc"):
+        s = svdvals(np.moveaxis(x, (rows, columns), (-2, -1)))
+        out = sum(s, -1) if ord == "nuc" else s[..., 0 if ord == 2 else -1]
+        return np.expand_dims(out, (rows, columns)) if keepdims else out
+    if ord not in (1, -1, math.inf, -math.inf):
+        raise ValueError(f"matrix_norm: ord={ord!r} is not one of 'fro', 'nuc', 1, -1, 2, -2, inf and -inf")
+    summed, compared = (rows, columns) if abs(ord) == 1 else (columns, rows)
+    out = (amax if ord > 0 else amin)(sum(np.abs(x), summed, keepdims=True), compared, keepdims=True)
+    return out if keepdims else np.squeeze(out, (rows, columns))
+
+
+@public(np.linalg.norm)
+def linalg_norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    """``linalg.norm``: a `vector_norm` or a `matrix_norm`.
+
+    Without ``ord`` the 2-norm of all entries; with it the norm of vectors if there is one axis, of matrices if two.
+
+    Raises
+    ------
+    ValueError
+        ``ord`` is given for more than two axes, or is not available.
+    """
+    axes = axes_of(axis, x.ndim)
+    if ord is None or len(axes) == 1:
+        return norm(x, 2 if ord is None else ord, axes, keepdims)
+    if len(axes) != 2:
+        raise ValueError(f"linalg.norm: ord={ord!r} needs one axis or two, not {len(axes)}")
+    return matrix_norm(x, ord, axes if axis is None else tuple(axis), keepdims)
 
 
 @public()

@@ -123,52 +123,6 @@ def vector_norm(x: Any, ord: Any = 2, axis: Any = None, keepdims: bool = False) 
     return norm(x, ord, axis, keepdims)
 
 
-@public(np.linalg.matrix_norm)
-def matrix_norm(x: Any, ord: Any = "fro", axis: Any = (-2, -1), keepdims: bool = False) -> Any:
-    """A norm of the matrices in two axes.
-
-    Parameters
-    ----------
-    x : Tensor or ndarray
-    ord : {"fro", 1, -1, inf, -inf}
-        The square root of the sum of squares; the largest (smallest) sum of |x| down a column; the same along a row.
-    axis : tuple of two int
-    keepdims : bool
-
-    Raises
-    ------
-    ValueError
-        Another ``ord``: the spectral and the nuclear norm are not available.
-    """
-    if ord in ("fro", None):
-        return norm(x, 2, axis, keepdims)
-    if ord not in (1, -1, math.inf, -math.inf):
-        raise ValueError(f"matrix_norm: ord={ord!r} is not available; give 'fro', 1, -1, inf or -inf")
-    rows, columns = (axis_of(a, x.ndim) for a in axis)
-    summed, compared = (rows, columns) if abs(ord) == 1 else (columns, rows)
-    out = (amax if ord > 0 else amin)(sum(np.abs(x), summed, keepdims=True), compared, keepdims=True)
-    return out if keepdims else np.squeeze(out, (rows, columns))
-
-
-@public(np.linalg.norm)
-def linalg_norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    """``linalg.norm``: a `vector_norm` or a `matrix_norm`.
-
-    Without ``ord`` the 2-norm of all entries; with it the norm of vectors if there is one axis, of matrices if two.
-
-    Raises
-    ------
-    ValueError
-        ``ord`` is given for more than two axes, or is not available.
-    """
-    axes = axes_of(axis, x.ndim)
-    if ord is None or len(axes) == 1:
-        return norm(x, 2 if ord is None else ord, axes, keepdims)
-    if len(axes) != 2:
-        raise ValueError(f"linalg.norm: ord={ord!r} needs one axis or two, not {len(axes)}")
-    return matrix_norm(x, ord, axes if axis is None else tuple(axis), keepdims)
-
-
 @public()
 def dist(x: Any, y: Any, p: float = 2) -> Any:
     """The p-norm of x - y."""

@@ -449,14 +449,29 @@ def _mask(what: str, mask: Any) -> Any:
 
 @public()
 def masked_fill(x: Any, mask: Any, value: Any) -> Any:
-    """``value`` where the mask holds, else ``x``.
+    """``value``, a number, where the mask holds, else ``x``, whose dtype the result has.
 
     Raises
     ------
     TypeError
         The mask is not of bools.
+    OverflowError
+        The dtype does not hold the value: 1e9 in float16, -inf in integers.
     """
-    return where(_mask("masked_fill", mask), value, x)
+    return where(_mask("masked_fill", mask), _held_by(x.dtype, value), x)
+
+
+def _held_by(dtype: Any, value: Any) -> Any:
+    """A value in a dtype that it must not widen, nor leave the range of."""
+    number = plain(value)
+    if dtype == np.asarray(number).dtype:
+        return value
+    with np.errstate(over="ignore", invalid="ignore"):
+        held = np.asarray(number).astype(dtype)
+    beyond = held != np.trunc(number) if dtype.kind in "iu" else np.isinf(held) & np.isfinite(number)
+    if dtype.kind != "b" and np.any(beyond):
+        raise OverflowError(f"masked_fill: {number} is beyond what {dtype} holds")
+    return value if dtype.kind == "f" else held
 
 
 @public()
