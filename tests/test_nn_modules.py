@@ -1308,3 +1308,36 @@ def test_a_subclass_with_a_forward_of_its_own_may_annotate_attributes():
 
     assert Scaled()(tj.tensor([-1.0, 1.0])).tolist() == [0.0, 2.0]
     assert Scaled(inplace=True).inplace
+
+
+@pytest.mark.parametrize("lib", ["tinygrad_jac", "torch"])
+def test_extra_state_goes_with_the_state_dict(lib, tmp_path):
+    t = pytest.importorskip(lib)
+
+    class Counted(t.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = t.nn.Linear(1, 1)
+            self.gain = t.nn.Parameter(t.ones(1))
+            self.calls = 0
+
+        def get_extra_state(self):
+            return {"calls": self.calls}
+
+        def set_extra_state(self, state):
+            self.calls = state["calls"]
+
+    net, other = t.nn.Sequential(Counted()), t.nn.Sequential(Counted())
+    net[0].calls = 3
+    state = net.state_dict()
+    assert list(state) == ["0.gain", "0._extra_state", "0.inner.weight", "0.inner.bias"]
+    assert state["0._extra_state"] == {"calls": 3}
+    t.save(state, tmp_path / "state")
+    assert not any(other.load_state_dict(t.load(tmp_path / "state")))
+    assert other[0].calls == 3
+    del state["0._extra_state"]
+    with pytest.raises(RuntimeError, match=r'Missing key\(s\) in state_dict: "0._extra_state"'):
+        other.load_state_dict(state)
+    assert other.load_state_dict(state, strict=False).missing_keys == ["0._extra_state"]
+    with pytest.raises(RuntimeError, match=r'Unexpected key\(s\) in state_dict: "_extra_state"'):
+        t.nn.Sequential().load_state_dict({"_extra_state": 1})

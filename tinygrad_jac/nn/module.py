@@ -24,6 +24,7 @@ from .parameter import Buffer, Parameter, zero_grad_of
 M = TypeVar("M", bound="Module")
 
 _METADATA = {"version": 1}  # what PyTorch's hooks on a state_dict are told besides
+_EXTRA = "_extra_state"  # the name in a state_dict of what get_extra_state() gives
 _HOOKS = (
     "_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks", "_state_dict_pre_hooks",
     "_state_dict_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks",
@@ -557,12 +558,54 @@ class Module:
             hook(self, prefix, keep_vars)
         for name, held in self._own_state():
             found[prefix + name] = held if keep_vars else held.detach()
+        if type(self).get_extra_state is not Module.get_extra_state:
+            found[prefix + _EXTRA] = self.get_extra_state()
         for name, child in self._modules.items():
             if child is not None:
                 child.state_dict(destination=found, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
         for hook in list(self._state_dict_hooks.values()):
             hook(self, found, prefix, dict(_METADATA))
         return found
+
+    def get_extra_state(self) -> Any:
+        """What a subclass wants kept in its `state_dict` beside parameters and buffers, under ``_extra_state``.
+
+        It is for subclasses to define, together with `set_extra_state`; `save` writes tensors, numbers, text, lists
+        and dicts of them.
+
+        Raises
+        ------
+        NotImplementedError
+            The class does not define it.
+
+        Examples
+        --------
+        >>> from tinygrad_jac import nn
+        >>> class Counted(nn.Module):
+        ...     calls = 0
+        ...
+        ...     def get_extra_state(self):
+        ...         return {"calls": self.calls}
+        ...
+        ...     def set_extra_state(self, state):
+        ...         self.calls = state["calls"]
+        >>> counted = Counted()
+        >>> counted.load_state_dict({"_extra_state": {"calls": 3}})
+        <All keys matched successfully>
+        >>> counted.calls
+        3
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines no get_extra_state()")
+
+    def set_extra_state(self, state: Any) -> None:
+        """Take up what `get_extra_state` gave: called by `load_state_dict`, when all else has been loaded.
+
+        Raises
+        ------
+        NotImplementedError
+            The class does not define it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines no set_extra_state()")
 
     def _own_state(self) -> Iterator[tuple[str, Tensor]]:
         """The parameters and persistent buffers of this module alone."""
@@ -620,13 +663,16 @@ class Module:
         missing, unexpected = differ
         errors: list[str] = []
         own: dict[str, Tensor] = {}
+        extras: dict[str, Module] = {}  # what more is kept, by whom
         for path, module in self.named_modules(remove_duplicate=False):
             prefix = path + "." if path else ""
             for hook in list(module._load_state_dict_pre_hooks.values()):
                 hook(module, state_dict, prefix, dict(_METADATA), strict, missing, unexpected, errors)
             own.update((prefix + name, held) for name, held in module._own_state())
-        missing += [key for key in own if key not in state_dict]
-        unexpected += [key for key in state_dict if key not in own]
+            if type(module).set_extra_state is not Module.set_extra_state:
+                extras[prefix + _EXTRA] = module
+        missing += [key for key in (*own, *extras) if key not in state_dict]
+        unexpected += [key for key in state_dict if key not in own and key not in extras]
         for module in self.modules():
             for hook in list(module._load_state_dict_post_hooks.values()):
                 hook(module, differ)
@@ -656,6 +702,9 @@ class Module:
             else:
                 np.copyto(own[key].array, array, casting="unsafe")
                 mark_changed(own[key].array)
+        for key, module in extras.items():
+            if key in state_dict:
+                module.set_extra_state(state_dict[key])
         return differ
 
     # -------------------------------------------------------------------------------------------- printing
