@@ -525,7 +525,8 @@ def test_masked_fill_keeps_the_dtype(lib):
         filled = x.masked_fill(mask, 1)
         assert filled.dtype == dtype
         assert filled.tolist() == [1, 0]
-        assert x.masked_fill(mask, t.tensor(1.0)).dtype == dtype if dtype.__str__().endswith(("16", "64")) else True
+        if dtype.is_floating_point if lib == "torch" else dtype.kind == "f":
+            assert x.masked_fill(mask, t.tensor(1.0, dtype=t.float64)).dtype == dtype
     assert t.zeros(2, dtype=t.int64).masked_fill(mask, 7.5).tolist() == [7, 0]
     assert t.zeros(2).masked_fill(mask, float("-inf")).tolist() == [float("-inf"), 0]
     refused = RuntimeError if lib == "torch" else OverflowError
@@ -579,8 +580,17 @@ def test_shifts_and_views_in_pytorchs_words():
     assert tj.copysign(tj.tensor([1]), tj.tensor([-1.0], dtype=tj.float64)).dtype == tj.float64
     assert tj.add(tj.tensor([1]), tj.tensor([1]), alpha=2).tolist() == [3]
     for function in (tj.add, tj.sub):
-        with pytest.raises(TypeError, match=r"alpha=1\.5 is no integer, and what it multiplies has dtype int64"):
+        with pytest.raises(TypeError, match=r"alpha=1\.5 is no integer, and the sum has dtype int64"):
             function(tj.tensor([1]), tj.tensor([1]), alpha=1.5)
+
+
+@pytest.mark.parametrize("lib", ["tinygrad_jac", "torch"])
+def test_a_factor_of_integers_beside_floats_may_be_a_float(lib):
+    t = pytest.importorskip(lib)
+    x, whole = t.tensor([1.0]), t.tensor([3])
+    assert t.add(x, whole, alpha=0.5).tolist() == [2.5]
+    assert t.sub(x, 2, alpha=0.5).tolist() == [0.0]
+    assert t.addcmul(x, whole, whole, value=0.5).tolist() == [5.5]
 
 
 def test_a_shape_that_does_not_fit_in_place_is_named():

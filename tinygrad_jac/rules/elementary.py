@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..dtypes import result_type
 from ..graph import Variable, array_of, wrap
 from ..jacobians import Diagonal, Identity
 from ..primitive import Primitive, primitive, ufuncs
@@ -95,29 +96,29 @@ def _whole(name: str, function: Any, x: Any, y: Any) -> Any:
     return out
 
 
-def _times(alpha: Any, y: Any) -> Any:
-    """``alpha * y``, where integers keep their dtype."""
-    if isinstance(alpha, float) and getattr(y, "dtype", np.dtype(type(y))).kind in "biu":
-        raise TypeError(f"alpha={alpha} is no integer, and what it multiplies has dtype {y.dtype}: multiply it before")
+def _times(alpha: Any, y: Any, beside: Any) -> Any:
+    """``alpha * y``, to be added to something; a sum of integers stays one of integers."""
+    if isinstance(alpha, float) and (dtype := result_type(beside, y)).kind in "biu":
+        raise TypeError(f"alpha={alpha} is no integer, and the sum has dtype {dtype}: convert one tensor to floats")
     return y * alpha
 
 
 @public()
 def add(x: Any, y: Any, *, alpha: Any = 1) -> Any:
     """``x + alpha * y``."""
-    return add_primitive(x, y if alpha == 1 else _times(alpha, y))
+    return add_primitive(x, y if alpha == 1 else _times(alpha, y, x))
 
 
 @public()
 def subtract(x: Any, y: Any, *, alpha: Any = 1) -> Any:
     """``x - alpha * y``."""
-    return subtract_primitive(x, y if alpha == 1 else _times(alpha, y))
+    return subtract_primitive(x, y if alpha == 1 else _times(alpha, y, x))
 
 
 @public()
 def rsub(x: Any, y: Any, *, alpha: Any = 1) -> Any:
     """``y - alpha * x``: `subtract` from the other side."""
-    return subtract_primitive(y, x if alpha == 1 else _times(alpha, x))
+    return subtract_primitive(y, x if alpha == 1 else _times(alpha, x, y))
 
 
 @public()
