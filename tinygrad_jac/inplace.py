@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import GradientError, ShapeError
+from .errors import GradientError
 from .graph import Leaf, Variable, array_of, check_current, wrap
 from .modes import mode
 from .primitive import Primitive
@@ -154,15 +154,10 @@ def _ufunc_into(array: np.ndarray[Any, Any], function: Any, operands: tuple[Any,
     if not isinstance(forward, np.ufunc) or array.dtype.kind != "f":
         return False
     values = [array_of(o) for o in operands]
-    for v in values:
-        if shape := np.shape(v):
-            try:
-                together = np.broadcast_shapes(shape, array.shape)
-            except ValueError as error:
-                raise ShapeError(
-                    f"'{function.__name__}' in place: shape {shape} does not broadcast to the tensor's {array.shape}"
-                ) from error
-            if together != array.shape:
-                return False
+    try:
+        if any(np.shape(v) and np.broadcast_shapes(np.shape(v), array.shape) != array.shape for v in values):
+            return False
+    except ValueError:  # the function itself names the shapes that do not broadcast
+        return False
     forward(array, *values, out=array, casting="same_kind")
     return True

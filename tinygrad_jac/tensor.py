@@ -292,11 +292,16 @@ class Tensor(Variable):
             self.node.extras = extras
 
     def __deepcopy__(self, memo: dict[Any, Any]) -> Any:
+        made = self._duplicate(memo)
+        made.grad = copy.deepcopy(self.grad, memo)
+        return made
+
+    def _duplicate(self, memo: dict[Any, Any]) -> Any:
+        """A deep copy without the gradient."""
         if not self.is_leaf:
             raise GradientError("only leaves can be deep-copied: detach() a computed tensor first, or clone() it")
         made = memo[id(self)] = self.__copy__()
         made.array = self.array.copy()
-        made.grad = copy.deepcopy(self.grad, memo)
         return made
 
     def __copy__(self) -> Any:

@@ -636,6 +636,8 @@ class Module:
     ) -> IncompatibleKeys:
         """Copy values by name into parameters and buffers. Where something does not fit, nothing is changed.
 
+        Last, what modules gave by `get_extra_state` is handed to their `set_extra_state`.
+
         Parameters
         ----------
         state_dict : mapping of str to Tensor or ndarray

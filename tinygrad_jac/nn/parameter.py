@@ -45,10 +45,7 @@ class Parameter(Tensor):
         self.grad = None
         self.requires_grad_(requires_grad)
 
-    def __deepcopy__(self, memo: dict[Any, Any]) -> Any:
-        made = memo[id(self)] = self.__copy__()  # without the gradient, as PyTorch copies networks
-        made.array = self.array.copy()
-        return made
+    __deepcopy__ = Tensor._duplicate  # a copied network starts without gradients, as in PyTorch
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"

@@ -420,7 +420,7 @@ def with_batch(name: str, x: Any, ndim: int, function: Callable[[Any], Any]) -> 
     Raises
     ------
     ShapeError
-        The number of axes fits neither.
+        The number of axes fits neither, or there are no channels.
     """
     if x.ndim > ndim and x.shape[-ndim - 1] == 0:
         raise ShapeError(f"{name} takes one channel or more, and an input of shape {x.shape} has none")
